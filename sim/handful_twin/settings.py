@@ -1,0 +1,61 @@
+"""The twin's settings: physics, gripper, cameras and picture making, as ``config/twin.yaml`` has them."""
+
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from handful.config import Settings
+
+Vector = tuple[float, float, float]
+
+
+class TwinCameraSettings(Settings):
+    """Where a camera is and how wide it sees; its picture size comes from the rig's settings.
+
+    attach: the frame that carries it, ``base`` (B) or ``hand`` (the Panda's hand link, z towards
+    the finger tips, y along the opening). position_m, look_at_m, up: in that frame; ``up`` is the
+    direction that points up in the picture. fov_y_deg: full vertical field of view; pixels are
+    square and the principal point is the picture's middle.
+    """
+
+    attach: Literal["base", "hand"] = "base"
+    position_m: Vector
+    look_at_m: Vector
+    up: Vector = (0.0, 0.0, 1.0)
+    fov_y_deg: float = Field(gt=1.0, lt=150.0)
+    near_m: float = Field(default=0.01, gt=0.0)
+    far_m: float = Field(default=3.0, gt=0.0)
+
+    @model_validator(mode="after")
+    def _looks_somewhere(self) -> "TwinCameraSettings":
+        if self.position_m == self.look_at_m:
+            raise ValueError("look_at_m must differ from position_m")
+        if self.far_m <= self.near_m:
+            raise ValueError(f"far_m {self.far_m} must be above near_m {self.near_m}")
+        return self
+
+
+class TwinSettings(Settings):
+    """What the simulated cell adds to the rig's settings. Sources stand in ``config/twin.yaml``."""
+
+    physics_rate_hz: int = Field(default=240, ge=60, le=2000)
+    solver_iterations: int = Field(default=50, ge=1)
+    solver_residual_threshold: float = Field(default=1.0e-3, ge=0.0)
+    position_gain: float = Field(default=0.1, gt=0.0, le=1.0)
+    velocity_gain: float = Field(default=1.0, gt=0.0, le=1.0)
+    grip_force_n: float = Field(default=20.0, gt=0.0, le=70.0)
+    finger_speed_m_s: float = Field(default=0.1, gt=0.0)
+    renderer: Literal["fast", "tiny", "egl", "auto"] = "fast"
+    visuals: Literal["hulls", "full"] = "hulls"
+    antialias: int = Field(default=2, ge=1, le=4)
+    cameras: dict[str, TwinCameraSettings]
+    demo_noise: float = Field(default=0.3, ge=0.0, le=1.0)
+
+    @field_validator("cameras")
+    @classmethod
+    def _one_camera_at_least(
+        cls, value: dict[str, TwinCameraSettings]
+    ) -> dict[str, TwinCameraSettings]:
+        if not value:
+            raise ValueError("the twin needs at least one camera")
+        return value
