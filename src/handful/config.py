@@ -45,7 +45,9 @@ def load(schema: type[S], source: str | Path, overrides: dict[str, Any] | None =
     except yaml.YAMLError as error:
         raise ConfigError(f"{name}: not valid YAML: {error}") from None
     if not isinstance(values, dict):
-        raise ConfigError(f"{name}: expected a mapping of keys to values, got {type(values).__name__}")
+        raise ConfigError(
+            f"{name}: expected a mapping of keys to values, got {type(values).__name__}"
+        )
     return build(schema, values, name, overrides)
 
 
