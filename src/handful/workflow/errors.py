@@ -1,0 +1,47 @@
+"""Which errors are sentences for the person at the keyboard, and which are bugs with a traceback."""
+
+import errno
+
+
+class RunError(RuntimeError):
+    """A run folder, stage or result that cannot be used; the message names it and the way out."""
+
+
+_ROOMS = ("handful", "handful_twin", "handful_config")
+
+
+def sentence(error: BaseException) -> str | None:
+    """One line for an expected error, or ``None`` when ``error`` is a bug.
+
+    Every exception class defined in our own rooms is written for people (the house rule: name the
+    thing, the value, what would have been right), so such errors are expected wherever they come
+    from. Besides those: a full or read-only disk, a missing extra, a GPU out of memory.
+    """
+    if type(error).__module__.partition(".")[0] in _ROOMS:
+        return _one_line(error)
+    if isinstance(error, OSError) and error.errno in {
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EROFS,
+        errno.EACCES,
+        errno.EPERM,
+    }:
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror}; nothing that was already recorded is lost"
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        top = error.name.partition(".")[0]
+        if top not in _ROOMS:
+            return (
+                f"the Python package {top!r} is not installed, and this command needs it; "
+                "`pip install -e '.[sim]'` brings everything the twin and the learner need"
+            )
+    if type(error).__name__ == "OutOfMemoryError":
+        return (
+            f"the GPU ran out of memory ({_one_line(error)[:160]}); "
+            "try a smaller --set agent.batch_size=N, or --device cpu"
+        )
+    return None
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,32 @@
+"""The numbers of a run that belong to no room: how many demonstrations, how long, when to look."""
+
+from pydantic import Field
+
+from handful.config import Settings
+
+
+class TrainSettings(Settings):
+    """How a run is conducted (``--set train.KEY=VALUE``); may be changed between resumes.
+
+    demos: successful demonstrations to learn from. steps: environment steps of the agent's own
+    experience after which training ends; minutes: wall-clock limit of training [min], whichever
+    comes first. stop_success: end early when the success rate over the last ``stop_window`` training
+    episodes reaches this (``None``: never). check_every_steps: evaluate every so many env steps on
+    seeds of their own, in an environment of its own (0: never), for check_episodes episodes;
+    stop_check_success: end early when such a check reaches this. min_steps: no early end before
+    this many env steps. checkpoint_every_steps: env steps between checkpoints; what happened since
+    the last one is never lost (it is in the episode log), it is only learned again. log_every_s:
+    seconds between points of the loss curves.
+    """
+
+    demos: int = Field(10, ge=1)
+    steps: int = Field(5_000, ge=1)
+    minutes: float | None = Field(None, gt=0.0)
+    stop_success: float | None = Field(None, gt=0.0, le=1.0)
+    stop_window: int = Field(20, ge=1)
+    min_steps: int = Field(0, ge=0)
+    check_every_steps: int = Field(0, ge=0)
+    check_episodes: int = Field(20, ge=1)
+    stop_check_success: float | None = Field(None, gt=0.0, le=1.0)
+    checkpoint_every_steps: int = Field(500, ge=1)
+    log_every_s: float = Field(2.0, gt=0.0)
