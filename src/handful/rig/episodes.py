@@ -1,0 +1,212 @@
+"""The episode log: append-only, crash-safe, the one source for replay, export and resume.
+
+One folder is one session, one file one episode (``episode_000000.log``), one record one step, written
+with a single ``write`` so that a killed process loses at most the step in flight; a finished episode
+is synced to the disk. Each picture is stored once, stacks are rebuilt on reading. A file's first
+record carries the spec, so a log is never fed to an agent that was built for other shapes.
+"""
+
+import contextlib
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from handful.contract import Observation, Spec, Transition
+from handful.rig.playback import (
+    FORMAT,
+    Episode,
+    LogError,
+    describe,
+    episode_files,
+    episode_number,
+    first_header,
+    read,
+    this_version,
+)
+from handful.rig.records import Arrays, pack
+
+__all__ = ["Episode", "EpisodeLog", "LogError", "describe", "read"]
+
+
+class EpisodeLog:
+    """Writes one session. Not thread-safe; two writers in one folder number around each other."""
+
+    def __init__(self, folder: str | Path, spec: Spec, meta: dict[str, Any] | None = None) -> None:
+        """Open or continue the session in ``folder``, which is made when missing.
+
+        Raises:
+            LogError: the folder cannot be made, or holds episodes of another spec or format.
+        """
+        self._folder, self._spec, self._meta = Path(folder), spec, dict(meta or {})
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise LogError(f"{folder}: cannot make the log folder: {error.strerror}") from None
+        files = episode_files(self._folder)
+        self._next = 1 + episode_number(files[-1]) if files else 0
+        for path in reversed(files):  # the newest that has a header speaks for the session
+            if first_header(path, spec) is not None:
+                break
+        self._file: int | None = None
+        self._path = self._folder
+        self._whole_bytes = 0
+        self._broken = False
+        self._latest: Observation | None = None
+
+    def __enter__(self) -> "EpisodeLog":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def begin(
+        self, observation: Observation, demo: bool = False, info: dict[str, Any] | None = None
+    ) -> Path:
+        """Start the next episode's file with its first observation; ends the one before.
+
+        info: whatever belongs to this episode and is JSON: its seed, its task, its operator.
+        """
+        self.end()
+        self._check(observation)
+        values = {
+            "format": FORMAT,
+            "version": this_version(),
+            "spec": self._spec.to_dict(),
+            "meta": self._meta,
+            "demo": bool(demo),
+            "info": dict(info or {}),
+            "stamp_s": float(observation.stamp_s),
+        }
+        record = self._packed(_arrays(observation), values)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
+        while self._file is None:
+            self._path = self._folder / f"episode_{self._next:06d}.log"
+            self._next += 1
+            try:
+                self._file = os.open(self._path, flags, 0o644)
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise LogError(f"{self._path}: cannot make the file: {_why(error)}") from None
+        self._whole_bytes, self._broken = 0, False
+        try:
+            self._append(record)
+        except LogError:
+            os.close(self._file)
+            self._file = None
+            self._path.unlink(missing_ok=True)
+            raise
+        self._latest = observation
+        return self._path
+
+    def add(self, transition: Transition) -> None:
+        """Append one step; it is in the file when this returns.
+
+        Raises:
+            LogError: no episode is running, shapes are not the spec's, the stack does not continue the
+                one before, or the disk is full. The file keeps every whole step it has; a step that
+                was refused by the disk ends the episode, because a gap would be a lie.
+        """
+        if self._latest is None:
+            raise LogError(f"{self._folder}: no episode is running, call begin before add")
+        if self._broken:
+            raise LogError(
+                f"{self._path}: an earlier step could not be written; begin a new episode"
+            )
+        seen = transition.next_observation
+        self._check(seen)
+        if np.shape(transition.action) != (self._spec.action_dim,):
+            raise LogError(
+                f"{self._path}: expected an action of shape ({self._spec.action_dim},), "
+                f"got {np.shape(transition.action)}"
+            )
+        for name, image in seen.images.items() if self._spec.frame_stack > 1 else ():
+            if not np.array_equal(image[:, :, :-3], self._latest.images[name][:, :, 3:]):
+                raise LogError(
+                    f"{self._path}: the frame stack of camera {name!r} does not continue the one "
+                    "of the step before, so it could not be rebuilt"
+                )
+        values = {
+            "reward": float(transition.reward),
+            "discount": float(transition.discount),
+            "last": bool(transition.last),
+            "demo": bool(transition.demo),
+            "info": transition.info,
+            "stamp_s": float(seen.stamp_s),
+        }
+        arrays = _arrays(seen, newest_only=True)
+        arrays["action"] = np.asarray(transition.action, np.float32)
+        self._append(self._packed(arrays, values))
+        self._latest = None if transition.last else seen
+
+    def end(self) -> None:
+        """Sync the open episode to the disk and close it; without one, nothing."""
+        if self._file is None:
+            return
+        file, self._file, self._latest = self._file, None, None
+        try:
+            try:
+                os.fsync(file)
+            finally:
+                os.close(file)
+            folder = os.open(self._folder, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        except OSError as error:
+            raise LogError(f"{self._path}: cannot be synced to the disk: {_why(error)}") from None
+
+    def _packed(self, arrays: Arrays, values: dict[str, Any]) -> bytes:
+        try:
+            return pack(arrays, values)
+        except TypeError as error:
+            raise LogError(f"{self._folder}: meta and info must be plain values: {error}") from None
+
+    def _append(self, record: bytes) -> None:
+        assert self._file is not None
+        rest = memoryview(record)
+        try:
+            while rest:  # one write, except on a disk that is just filling up
+                rest = rest[os.write(self._file, rest) :]
+        except BaseException as error:
+            self._broken = True
+            with contextlib.suppress(OSError):  # the reader drops a torn tail as well
+                os.ftruncate(self._file, self._whole_bytes)
+            if not isinstance(error, OSError):
+                raise
+            raise LogError(
+                f"{self._path}: cannot be written: {_why(error)}; "
+                f"the {self._whole_bytes} bytes before this step are whole"
+            ) from None
+        self._whole_bytes += len(record)
+
+    def _check(self, observation: Observation) -> None:
+        spec = self._spec
+        shape = (spec.height_px, spec.width_px, 3 * spec.frame_stack)
+        expected = {name: (shape, "uint8") for name in spec.cameras}
+        got = {name: (im.shape, im.dtype.name) for name, im in observation.images.items()}
+        if got != expected:
+            raise LogError(f"{self._folder}: expected the pictures {expected}, got {got}")
+        if observation.state.shape != (spec.state_dim,):
+            raise LogError(
+                f"{self._folder}: expected a state of shape ({spec.state_dim},), "
+                f"got {observation.state.shape}"
+            )
+
+
+def _arrays(observation: Observation, newest_only: bool = False) -> Arrays:
+    arrays: Arrays = {
+        f"image.{name}": image[:, :, -3:] if newest_only else image
+        for name, image in observation.images.items()
+    }
+    arrays["state"] = np.asarray(observation.state, np.float32)
+    return arrays
+
+
+def _why(error: OSError) -> str:
+    name = errno.errorcode.get(error.errno or 0, "")
+    return f"{error.strerror} ({name})"
