@@ -1,0 +1,148 @@
+#!/usr/bin/env bash
+# Makes .venv ready for running (`run`) or for developing (`dev`); a few milliseconds when it already is.
+#
+#   scripts/setup.sh run    what `make demo` needs: requirements.txt and handful itself
+#   scripts/setup.sh dev    the same, and what `make test` and `make check` need: requirements-dev.txt
+#
+# PYTHON       the interpreter under .venv; default /usr/bin/python3, so that Debian's rospy is visible
+# TORCH_INDEX  a package index to take torch from, for example PyTorch's own CPU wheels
+#
+# Killed half-way it leaves .venv/.unfinished behind, and the next run builds .venv anew.
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+here=$(pwd -P)
+kind=${1:-run}
+python=${PYTHON:-/usr/bin/python3}
+venv=$here/.venv
+log=$venv/setup.log
+case $kind in
+    run) lists=(requirements.txt) ;;
+    dev) lists=(requirements.txt requirements-dev.txt) ;;
+    *) echo "setup: unknown kind '$kind'; there are: run, dev" >&2; exit 2 ;;
+esac
+export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 PIP_ROOT_USER_ACTION=ignore
+unset PYTHONPATH PYTHONHOME VIRTUAL_ENV
+
+say() { echo "setup: $*"; }
+fail() { printf 'setup: %s\n' "$@" >&2; exit 1; }
+
+# The stamp: what was installed, from which lists, into which folder.
+wanted=$({ cat "${lists[@]}" constraints.txt pyproject.toml setup.py scripts/setup.sh; echo "$here"; } | sha256sum)
+torch_is_right() { [ -z "${TORCH_INDEX:-}" ] || [ "$TORCH_INDEX" = "$(cat "$venv/.torch-index" 2>/dev/null)" ]; }
+is_ready() {
+    [ -x "$venv/bin/python" ] && [ ! -e "$venv/.unfinished" ] && torch_is_right &&
+        { [ "$wanted" = "$(cat "$venv/.ready-$kind" 2>/dev/null)" ]; }
+}
+is_ready && exit 0
+
+# One set-up at a time; a second one waits here and then finds everything done.
+exec 9<requirements.txt
+flock -n 9 || { say "another set-up of this checkout is running; waiting for it"; flock 9; }
+is_ready && exit 0
+
+has_gpu() { [ -e /proc/driver/nvidia/version ] || nvidia-smi -L >/dev/null 2>&1; }
+
+check_python() {
+    command -v "$python" >/dev/null ||
+        fail "$python: no such interpreter." "Install Python 3.11, or name one: make demo PYTHON=/path/to/python3.11"
+    version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+    case $version in
+        3.10 | 3.11) ;;
+        *) fail "$python is Python $version; handful needs 3.10 or 3.11, where PyBullet's wheels end." \
+            "Name another interpreter: make demo PYTHON=/path/to/python3.11" ;;
+    esac
+}
+
+# Debian packages, each with the thing that shows it is there (so other systems can satisfy it their way).
+install_system_packages() {
+    local missing=()
+    "$python" -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+    "$python" -c 'import ctypes; ctypes.CDLL("libGL.so.1")' 2>/dev/null || missing+=(libgl1)
+    "$python" -c 'import ctypes; ctypes.CDLL("libgthread-2.0.so.0")' 2>/dev/null || missing+=(libglib2.0-0)
+    [ ${#missing[@]} -gt 0 ] || return 0
+    local install="apt-get update && apt-get install -y --no-install-recommends ${missing[*]}"
+    command -v apt-get >/dev/null ||
+        fail "missing system packages (Debian's names): ${missing[*]}." "Install them with your system's package manager, then run make again."
+    local as_root=()
+    if [ "$(id -u)" != 0 ]; then
+        sudo -n true 2>/dev/null ||
+            fail "missing system packages, and no right to install them. Run this, then make again:" "    sudo sh -c '$install'"
+        as_root=(sudo -n)
+    fi
+    say "installing system packages: ${missing[*]}"
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive sh -c "$install" >"$here/.setup-apt.log" 2>&1 ||
+        { tail -n 5 "$here/.setup-apt.log" >&2; fail "apt-get failed; all it said is in .setup-apt.log. By hand: $install"; }
+    rm -f "$here/.setup-apt.log"
+}
+
+build_venv() {
+    if [ -e "$venv" ]; then
+        # A checkout that was moved has a .venv whose scripts point to the old place.
+        if [ ! -e "$venv/.unfinished" ] && "$venv/bin/python" -m pip --version >/dev/null 2>&1 &&
+            head -n 1 "$venv/bin/pip" | grep -qF "$venv/bin/"; then
+            return 0
+        fi
+        say ".venv is unfinished, broken or was moved; building it anew"
+        rm -rf "$venv"
+    fi
+    say "creating .venv from $python ($("$python" --version 2>&1))"
+    mkdir -p "$venv" && touch "$venv/.unfinished"
+    "$python" -m venv --system-site-packages "$venv" ||
+        fail "$python could not create .venv; on Debian: apt-get install python3-venv"
+}
+
+# pip_install WHAT ARGUMENTS...: quiet but for a progress bar on a terminal; everything goes to the log.
+pip_install() {
+    local what=$1 quiet=(--quiet)
+    shift
+    [ ! -t 1 ] || quiet=()
+    "$venv/bin/python" -m pip install "${quiet[@]}" --log "$log" "$@" || {
+        rm -f "$venv/.unfinished" # pip ended by itself and left what it had installed whole
+        fail "installing $what failed (see above; everything is in .venv/setup.log)." \
+            "No network, a full disk, or a version in ${lists[*]} that your package index lacks." \
+            "Run make again when it is mended: it goes on from here."
+    }
+}
+
+install_torch() {
+    local torch
+    torch=$(grep -E '^torch==' requirements.txt)
+    if torch_is_right && "$venv/bin/python" -m pip show --quiet torch 2>/dev/null &&
+        [ "$("$venv/bin/python" -c 'from importlib.metadata import version; print(version("torch").split("+")[0])')" = "${torch#torch==}" ]; then
+        return 0
+    fi
+    say "installing $torch (the largest part)"
+    if ! has_gpu && [ -z "${TORCH_INDEX:-}" ]; then
+        say "no NVIDIA GPU here. Should gigabytes of CUDA packages come down, PyTorch's CPU build is smaller:"
+        say "    stop, and run make again with TORCH_INDEX=<the CPU index on PyTorch's \"Get started\" page>"
+    fi
+    local from=()
+    [ -z "${TORCH_INDEX:-}" ] || from=(--index-url "$TORCH_INDEX" --force-reinstall)
+    pip_install "$torch" "${from[@]}" "${held[@]}" "$torch"
+    echo "${TORCH_INDEX:-}" >"$venv/.torch-index"
+}
+
+check_gpu() {
+    has_gpu || return 0
+    "$venv/bin/python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' || {
+        say "warning: there is an NVIDIA GPU, but the installed torch cannot use it; training will run on the CPU."
+        say "    A driver too old for torch, or a CPU build: make demo TORCH_INDEX=<the CUDA index on PyTorch's \"Get started\" page>"
+    }
+}
+
+check_python
+install_system_packages
+build_venv
+touch "$venv/.unfinished"
+held=() # constraints.txt was taken on Python 3.11
+[ "$version" != 3.11 ] || held=(-c constraints.txt)
+install_torch # first, so that no other package picks a torch of its own
+say "installing ${lists[*]}"
+pip_install "${lists[*]}" "${held[@]}" "${lists[@]/#/-r}"
+pip_install "handful itself (pyproject.toml)" --no-deps --no-build-isolation --editable "$here"
+"$venv/bin/python" -m pip check >>"$log" 2>&1 || say "note: pip check has remarks; see the end of .venv/setup.log"
+check_gpu
+rm -f "$venv/.unfinished"
+echo "$wanted" >"$venv/.ready-$kind"
+say "ready (.venv)"
