@@ -1,0 +1,290 @@
+"""CURL-SAC, readable as the paper's box: act, and one update as a table of contents.
+
+Soft Actor-Critic (Haarnoja et al. 2018) on latents of a convolutional encoder that the critic and
+the contrast train (CURL, Laskin et al. 2020), or that pre-training has trained and frozen. The
+actor has its own projection on the same convolutions and never sends gradients into them
+(SAC-AE, Yarats et al. 2019). Every departure from the sources is a setting (docs/departures.md).
+"""
+
+import copy
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from handful.contract import Spec
+from handful.learn.contrast import Bilinear, hit_rate, info_nce
+from handful.learn.encoder import Encoder, Latent, Pictures
+from handful.learn.networks import Actor, EnsembleCritic, move_towards
+from handful.learn.settings import AgentSettings
+
+
+@dataclass
+class TensorBatch:
+    """One batch on the device.
+
+    obs, next_obs, positive: per camera pictures (B, 3K, S, S) uint8, or cached features (B, F)
+    when the encoder is frozen. state, next_state: (B, P). action: (B, A). reward, discount: (B, 1),
+    the n-step sum and gamma^n (0 past an end). demo: (B, 1), 1 for demonstrated steps.
+    """
+
+    obs: Pictures
+    next_obs: Pictures
+    positive: Pictures | None
+    state: Tensor
+    next_state: Tensor
+    action: Tensor
+    reward: Tensor
+    discount: Tensor
+    demo: Tensor
+
+
+class Critic(nn.Module):
+    """The critic's projection and its ensemble; with the encoder below it, CURL's critic."""
+
+    def __init__(self, spec: Spec, settings: AgentSettings, feature_dim: int) -> None:
+        super().__init__()
+        self.latent = Latent(spec, settings.encoder, feature_dim, settings.proprioception)
+        c = settings.critic
+        self.q = EnsembleCritic(
+            self.latent.dim, spec.action_dim, c.hidden_dim, c.count, c.layer_norm
+        )
+
+
+class Policy(nn.Module):
+    """The actor's own projection on (detached) features, and its Gaussian."""
+
+    def __init__(
+        self, spec: Spec, settings: AgentSettings, feature_dim: int, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.latent = Latent(spec, settings.encoder, feature_dim, settings.proprioception)
+        a = settings.actor
+        self.actor = Actor(
+            self.latent.dim,
+            spec.action_dim,
+            a.hidden_dim,
+            a.log_std_min,
+            a.log_std_max,
+            a.layer_norm,
+            dropout,
+        )
+
+
+class Agent(nn.Module):
+    """Networks, targets, optimisers and the update; knows tensors only."""
+
+    def __init__(
+        self, spec: Spec, settings: AgentSettings, device: torch.device, seed: int = 0
+    ) -> None:
+        super().__init__()
+        self.spec, self.settings = spec, settings
+        self.generator = torch.Generator(device).manual_seed(seed)
+        self.frozen = settings.encoder.trained_by == "pretraining"
+        self.encoder = Encoder(spec, settings.encoder)
+        width = self.encoder.feature_dim
+        self.critic = Critic(spec, settings, width)
+        self.policy = Policy(spec, settings, width)
+        self.clone = Policy(spec, settings, width, settings.clone.dropout)
+        self.bilinear = Bilinear(self.critic.latent.visual_dim)
+        self.log_alpha = nn.Parameter(torch.tensor(math.log(settings.temperature.initial)))
+        self.target_encoder = copy.deepcopy(self.encoder).requires_grad_(False)
+        self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
+        self.to(device)
+        self.device = device
+        self.target_entropy = settings.temperature.target_entropy_per_action * spec.action_dim
+        self.updates = 0
+        self._make_optimizers()
+
+    def _make_optimizers(self) -> None:
+        s, fused = self.settings, True
+        trained = [*self.critic.parameters()]
+        if not self.frozen:
+            trained += [*self.encoder.parameters()]
+        eye = [*self.encoder.parameters(), *self.critic.latent.parameters()]
+        self.optimizers = {
+            "critic": torch.optim.Adam(trained, lr=s.critic.lr, fused=fused),
+            "actor": torch.optim.Adam(self.policy.parameters(), lr=s.actor.lr, fused=fused),
+            "alpha": torch.optim.Adam(
+                [self.log_alpha],
+                lr=s.temperature.lr,
+                betas=(s.temperature.beta1, 0.999),
+                fused=fused,
+            ),
+            "encoder": torch.optim.Adam(eye, lr=s.contrast.lr, fused=fused),
+            "contrast": torch.optim.Adam(
+                [*eye, *self.bilinear.parameters()], lr=s.contrast.lr, fused=fused
+            ),
+        }
+
+    # Acting.
+
+    @torch.no_grad()
+    def act(self, features: Pictures, state: Tensor, noise: Tensor | None) -> Tensor:
+        """Action (B, A): sampled with ``noise`` (B, A), or the mean when it is None.
+
+        With the cloning proposal (IBRL, Hu et al. 2024) the better of the policy's and the clone's
+        action under the target critic is taken.
+        """
+        latent = self.policy.latent(features, state)
+        if noise is None:
+            action = self.policy.actor.mean_action(latent)
+        else:
+            action = self.policy.actor.sample(latent, noise)[0]
+        if not self.settings.clone.proposal:
+            return action
+        cloned = self.clone_action(features, state)
+        seen = self.target_critic.latent(features, state)
+        q = self.target_critic.q
+        better = q(seen, cloned).mean(0) > q(seen, action).mean(0)
+        return torch.where(better, cloned, action)
+
+    @torch.no_grad()
+    def clone_action(self, features: Pictures, state: Tensor) -> Tensor:
+        """The behaviour clone's action (B, A), without dropout."""
+        self.clone.eval()
+        return self.clone.actor.mean_action(self.clone.latent(features, state))
+
+    def noise(self, count: int) -> Tensor:
+        """Standard-normal (count, A) from the agent's own generator, which checkpoints keep."""
+        shape = (count, self.spec.action_dim)
+        return torch.randn(shape, generator=self.generator, device=self.device)
+
+    # Learning.
+
+    def update(self, batch: TensorBatch, env_steps: int) -> dict[str, Tensor]:
+        """One update; returns detached scalars named as in docs/metrics.md."""
+        self.updates += 1
+        contrast = self.contrast_weight(env_steps) if batch.positive is not None else 0.0
+        obs = batch.obs if self.frozen else self.encoder(batch.obs)
+        joint = 0.0 if self.settings.contrast.sequential else contrast
+        metrics = self._update_critic(batch, obs, joint)
+        if self.updates % self.settings.actor.every == 0:
+            if self.settings.contrast.sequential and not self.frozen:
+                with torch.no_grad():
+                    obs = self.encoder(batch.obs)
+            detached = {name: value.detach() for name, value in obs.items()}
+            metrics |= self._update_actor(batch, detached, self._clone_weight(env_steps))
+        if self.updates % self.settings.critic.target_every == 0:
+            self._update_targets()
+        if self.settings.contrast.sequential and contrast > 0.0:
+            metrics |= self._update_contrast(batch)
+        return metrics
+
+    def _update_critic(
+        self, batch: TensorBatch, obs: Pictures, contrast: float
+    ) -> dict[str, Tensor]:
+        target = self.bootstrap(batch)
+        visual = self.critic.latent.visual(obs)
+        q = self.critic.q(self.critic.latent.beside(visual, batch.state), batch.action)
+        q_loss = (q - target).square().mean(1).sum()
+        metrics = {"q_loss": q_loss.detach(), "q_mean": q.detach().mean(), "target": target.mean()}
+        loss = q_loss
+        if contrast > 0.0:
+            logits = self.bilinear(visual, self._keys(batch))
+            nce = info_nce(logits)
+            loss = loss + contrast * nce
+            metrics |= {"contrast_loss": nce.detach(), "contrast_hits": hit_rate(logits)}
+            self.optimizers["contrast"].zero_grad(set_to_none=True)
+        self.optimizers["critic"].zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizers["critic"].step()
+        if contrast > 0.0:
+            self._step_bilinear()
+        return metrics
+
+    @torch.no_grad()
+    def bootstrap(self, batch: TensorBatch) -> Tensor:
+        """The regression target (B, 1): n-step reward + discount x value of the successor."""
+        s = self.settings
+        online = batch.next_obs if self.frozen else self.encoder(batch.next_obs)
+        slow = batch.next_obs if self.frozen else self.target_encoder(batch.next_obs)
+        noise = self.noise(len(batch.action))
+        latent = self.policy.latent(online, batch.next_state)
+        action, log_prob = self.policy.actor.sample(latent, noise)
+        seen = self.target_critic.latent(slow, batch.next_state)
+        if s.critic.subsample is not None and s.critic.subsample < s.critic.count:
+            order = torch.rand(s.critic.count, generator=self.generator, device=self.device)
+            members = order.argsort()[: s.critic.subsample]
+        else:
+            members = torch.arange(s.critic.count, device=self.device)
+        value = self.target_critic.q(seen, action)[members].amin(0)
+        if s.clone.proposal:
+            cloned = self.clone_action(online, batch.next_state)
+            value = torch.maximum(value, self.target_critic.q(seen, cloned)[members].amin(0))
+        if s.temperature.in_backup:
+            value = value - self.log_alpha.exp() * log_prob
+        target = batch.reward + batch.discount * value
+        return target if s.critic.target_range is None else target.clamp(*s.critic.target_range)
+
+    def _update_actor(
+        self, batch: TensorBatch, obs: Pictures, clone_weight: float
+    ) -> dict[str, Tensor]:
+        noise = self.noise(len(batch.action))
+        # obs is detached: the actor must not shape the eye the critic learns to see with.
+        latent = self.policy.latent(obs, batch.state)
+        action, log_prob = self.policy.actor.sample(latent, noise)
+        with torch.no_grad():
+            seen = self.critic.latent(obs, batch.state)
+        q = self.critic.q(seen, action)
+        value = q.amin(0) if self.settings.actor.reduce == "min" else q.mean(0)
+        alpha = self.log_alpha.exp()
+        loss = (alpha.detach() * log_prob - value).mean()
+        metrics = {"actor_loss": loss.detach(), "entropy": -log_prob.detach().mean()}
+        if clone_weight > 0.0:
+            mean = self.policy.actor.mean_action(latent)
+            error = (mean - batch.action).square().sum(-1, keepdim=True)
+            cloning = (error * batch.demo).sum() / batch.demo.sum().clamp(min=1.0)
+            loss = loss + clone_weight * cloning
+            metrics["clone_loss"] = cloning.detach()
+        self.optimizers["actor"].zero_grad(set_to_none=True)
+        loss.backward(inputs=list(self.policy.parameters()))
+        self.optimizers["actor"].step()
+        alpha_loss = (alpha * (-log_prob - self.target_entropy).detach()).mean()
+        self.optimizers["alpha"].zero_grad(set_to_none=True)
+        alpha_loss.backward()
+        self.optimizers["alpha"].step()
+        return metrics | {"alpha": alpha.detach()}
+
+    def _update_contrast(self, batch: TensorBatch) -> dict[str, Tensor]:
+        """The published order: a backward of its own, on the encoder the critic step has moved."""
+        query = self.critic.latent.visual(self.encoder(batch.obs))
+        logits = self.bilinear(query, self._keys(batch))
+        loss = self.settings.contrast.weight * info_nce(logits)
+        for name in ("encoder", "contrast"):
+            self.optimizers[name].zero_grad(set_to_none=True)
+        loss.backward()
+        if self.settings.contrast.double_step:
+            self.optimizers["encoder"].step()
+        self.optimizers["contrast"].step()
+        return {"contrast_loss": loss.detach(), "contrast_hits": hit_rate(logits)}
+
+    @torch.no_grad()
+    def _keys(self, batch: TensorBatch) -> Tensor:
+        assert batch.positive is not None
+        return self.target_critic.latent.visual(self.target_encoder(batch.positive))
+
+    def _step_bilinear(self) -> None:
+        """In a joint backward the eye is stepped by the critic's optimiser; only W is left."""
+        optimizer = self.optimizers["contrast"]
+        for parameter in (*self.encoder.parameters(), *self.critic.latent.parameters()):
+            parameter.grad = None
+        optimizer.step()
+
+    @torch.no_grad()
+    def _update_targets(self) -> None:
+        c = self.settings.critic
+        move_towards(self.target_critic.q, self.critic.q, c.tau)
+        move_towards(self.target_critic.latent, self.critic.latent, c.encoder_tau)
+        if not self.frozen:
+            move_towards(self.target_encoder, self.encoder, c.encoder_tau)
+
+    def contrast_weight(self, env_steps: int) -> float:
+        c = self.settings.contrast
+        over = c.until_step is not None and env_steps >= c.until_step
+        return 0.0 if over or self.frozen else c.weight
+
+    def _clone_weight(self, env_steps: int) -> float:
+        c = self.settings.clone
+        return c.weight * max(0.0, 1.0 - env_steps / c.anneal_steps)

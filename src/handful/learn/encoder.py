@@ -1,0 +1,123 @@
+"""The eye: uint8 pictures to features, features to a latent, and the only place bytes become numbers.
+
+``Encoder`` holds the convolutions, which critic, actor and contrast share; ``Latent`` is a head's
+own projection on top (CURL ties the convolutions of actor and critic and keeps two projections).
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from handful.contract import Spec
+from handful.learn.networks import orthogonal_
+from handful.learn.settings import EncoderSettings
+
+Pictures = dict[str, Tensor]
+
+
+class Tower(nn.Module):
+    """One camera's convolutions: (B, 3K, S, S) uint8 or float in 0..255 to (B, F).
+
+    3x3 kernels without padding, ReLU between. The map is flattened (CURL), or read out as one
+    soft-arg-max point (x, y) in [-1, 1] per channel (Levine et al. 2016, section 5.2). The first
+    convolution carries the 1/255, so that no float copy of the picture is made to be divided.
+    """
+
+    def __init__(self, channels: int, settings: EncoderSettings) -> None:
+        super().__init__()
+        self.keypoints = settings.head == "spatial_softmax"
+        convolutions: list[nn.Conv2d] = []
+        width, size = channels, settings.input_px
+        for stride in settings.strides:
+            convolutions.append(nn.Conv2d(width, settings.filters, 3, stride))
+            width, size = settings.filters, (size - 3) // stride + 1
+        if size < 1:
+            raise ValueError(
+                f"encoder.input_px {settings.input_px} is too small for strides {settings.strides}"
+            )
+        self.convolutions = nn.ModuleList(convolutions)
+        self.map_px = size
+        if settings.delta_orthogonal:
+            for convolution in convolutions:
+                _delta_orthogonal_(convolution)
+        self.feature_dim = width * size * size
+        if self.keypoints:
+            axis = torch.linspace(-1.0, 1.0, size)
+            grid = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1).reshape(-1, 2)
+            self.register_buffer("grid", grid, persistent=False)
+            self.log_sharpness = nn.Parameter(torch.zeros(width))
+            self.feature_dim = 2 * width
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Pictures to features (B, F)."""
+        first = self.convolutions[0]
+        scaled = first.weight * (1.0 / 255.0)
+        x = pictures.to(memory_format=torch.channels_last, dtype=scaled.dtype)
+        x = nn.functional.conv2d(x, scaled, first.bias, first.stride)
+        for convolution in self.convolutions[1:]:
+            x = convolution(torch.relu(x))
+        if not self.keypoints:
+            return torch.relu(x).flatten(1)
+        scores = x.flatten(2) * self.log_sharpness.exp()[:, None]
+        return (torch.softmax(scores, -1) @ self.grid).flatten(1)
+
+
+class Encoder(nn.Module):
+    """One tower a camera: dict of (B, 3K, S, S) to dict of (B, F)."""
+
+    def __init__(self, spec: Spec, settings: EncoderSettings) -> None:
+        super().__init__()
+        self.cameras = spec.cameras
+        channels = 3 * spec.frame_stack
+        self.towers = nn.ModuleDict({name: Tower(channels, settings) for name in spec.cameras})
+        self.to(memory_format=torch.channels_last)
+        self.feature_dim = next(iter(self.towers.values())).feature_dim
+
+    def forward(self, pictures: Pictures) -> Pictures:
+        """Each camera's features (B, F)."""
+        return {name: self.towers[name](pictures[name]) for name in self.cameras}
+
+
+class Latent(nn.Module):
+    """One head's projection: each camera's features to LayerNormed latents, beside proprioception."""
+
+    def __init__(
+        self, spec: Spec, settings: EncoderSettings, feature_dim: int, use_state: bool
+    ) -> None:
+        super().__init__()
+        self.cameras, self.tanh, self.use_state = spec.cameras, settings.tanh, use_state
+        width = settings.latent_dim
+        self.project = nn.ModuleDict(
+            {n: orthogonal_(nn.Linear(feature_dim, width)) for n in spec.cameras}
+        )
+        self.norm = nn.ModuleDict({name: nn.LayerNorm(width) for name in spec.cameras})
+        self.visual_dim = width * len(spec.cameras)
+        self.dim = self.visual_dim + (spec.state_dim if use_state else 0)
+
+    def visual(self, features: Pictures) -> Tensor:
+        """Features per camera to the joint visual latent (B, visual_dim)."""
+        parts = [self.norm[name](self.project[name](features[name])) for name in self.cameras]
+        latent = torch.cat(parts, -1) if len(parts) > 1 else parts[0]
+        return torch.tanh(latent) if self.tanh else latent
+
+    def beside(self, visual: Tensor, state: Tensor) -> Tensor:
+        """The visual latent with the state appended, when the profile uses it: (B, dim)."""
+        return torch.cat([visual, state], -1) if self.use_state else visual
+
+    def forward(self, features: Pictures, state: Tensor) -> Tensor:
+        """Features and state (B, P) to (B, dim)."""
+        return self.beside(self.visual(features), state)
+
+
+def _delta_orthogonal_(convolution: nn.Conv2d) -> None:
+    """All zero but the centre tap, an orthogonal matrix with ReLU gain (Xiao et al. 2018)."""
+    weight = torch.zeros_like(convolution.weight)
+    centre = convolution.kernel_size[0] // 2
+    tap = torch.empty(weight.shape[:2])
+    nn.init.orthogonal_(tap, math.sqrt(2.0))
+    weight[:, :, centre, centre] = tap
+    with torch.no_grad():
+        convolution.weight.copy_(weight)
+    assert convolution.bias is not None
+    nn.init.zeros_(convolution.bias)

@@ -1,0 +1,268 @@
+"""The learner's day: take what happened, keep the ratio of updates to steps, hand out actions.
+
+Owns the agent, the two replays (demonstrations and the arm's own experience), the feature cache of
+a frozen eye and the counters. It never runs ahead of its ratio nor silently falls behind it.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from handful.contract import Observation, Spec, Transition
+from handful.learn import pretrain as pretraining
+from handful.learn.agent import Agent, TensorBatch
+from handful.learn.augment import Views
+from handful.learn.encoder import Pictures
+from handful.learn.features import FeatureCache
+from handful.learn.pretrain import Progress
+from handful.learn.replay import MixedReplay, bytes_needed
+from handful.learn.settings import AgentSettings
+
+
+class Learner:
+    """One agent in training.
+
+    Args:
+        settings: the profile. spec: shapes of observations and actions. seed: of weights, noise,
+            augmentation and sampling. device: ``"cpu"``, ``"cuda"``, None for a GPU if there is one.
+    Raises:
+        ValueError: the spec's picture size, stack or cameras do not fit the profile.
+        ReplayTooLarge: the replay does not fit in memory.
+    """
+
+    def __init__(
+        self, settings: AgentSettings, spec: Spec, *, seed: int, device: str | None = None
+    ) -> None:
+        check_spec(settings, spec)
+        if settings.threads is not None:
+            torch.set_num_threads(settings.threads)
+        self.settings, self.spec, self.seed = settings, spec, seed
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.agent = Agent(spec, settings, self.device, seed)
+        self.views = Views(settings)
+        self.rng = np.random.default_rng(seed)
+        r = settings.replay
+        demo_slots = max(2_000, r.capacity // 4)
+        self.replay = MixedReplay(spec, r.capacity, demo_slots, r.n_step, settings.discount)
+        self.cache: FeatureCache | None = None
+        if self.agent.frozen:
+            slots = r.capacity + demo_slots
+            count = settings.augment.cached_views
+            self.cache = FeatureCache(self.agent.encoder, self.views, slots, count)
+        self._cursor = (0, 0)
+        self._buffers: dict[str, NDArray[np.uint8]] = {}
+        self.env_steps = self.updates = self.episodes = 0
+        self.pretrained = False
+
+    def bytes_needed(self) -> int:
+        """Memory of the replay and the feature cache when both are full [bytes]."""
+        r = self.settings.replay
+        slots = r.capacity + max(2_000, r.capacity // 4)
+        return bytes_needed(self.spec, slots) + (self.cache.bytes() if self.cache else 0)
+
+    # Experience.
+
+    def begin(self, observation: Observation) -> None:
+        """The first observation of an episode."""
+        self.replay.begin(observation)
+
+    def add(self, transition: Transition) -> None:
+        """What happened next. Only steps that are not demonstrations count as environment steps."""
+        self.replay.add(transition)
+        if transition.demo:
+            return
+        self.env_steps += 1
+        if transition.last:
+            self.episodes += 1
+            if self.settings.replay.successes_to_demos and transition.reward > 0.0:
+                self.replay.keep_success()
+
+    # Acting.
+
+    @torch.no_grad()
+    def act(self, observation: Observation, explore: bool) -> NDArray[np.float32]:
+        """Action (A,) in [-1, 1]: with exploration noise, or the deterministic one."""
+        s = self.settings
+        if explore and self.env_steps < s.start_steps and s.start_policy == "random":
+            return self.rng.uniform(-1.0, 1.0, self.spec.action_dim).astype(np.float32)
+        pictures = {
+            name: torch.from_numpy(np.ascontiguousarray(self.views.cut(image)))
+            .to(self.device)
+            .permute(2, 0, 1)
+            .unsqueeze(0)
+            for name, image in observation.images.items()
+        }
+        features = self.agent.encoder(pictures)
+        state = torch.from_numpy(observation.state).to(self.device).unsqueeze(0)
+        if explore and self.env_steps < s.start_steps and s.start_policy == "clone":
+            return self.agent.clone_action(features, state)[0].cpu().numpy()
+        noise = self.agent.noise(1) if explore else None
+        action: NDArray[np.float32] = self.agent.act(features, state, noise)[0].cpu().numpy()
+        return action
+
+    # Learning.
+
+    def pretrain(self, progress: Progress | None = None) -> dict[str, float]:
+        """Before the first motion: contrast and cloning on what has been added so far."""
+        metrics = self._warm_up(self.settings.pretrain.updates, progress)
+        self.pretrained = True
+        return metrics
+
+    def owed(self) -> int:
+        """Updates that the steps taken so far still demand."""
+        due = self.settings.update_to_data * max(0, self.env_steps - self.settings.start_steps)
+        return int(due) - self.updates
+
+    def update(self, progress: Progress | None = None) -> dict[str, float]:
+        """Run exactly the updates owed; the last one's metrics, or {} when none are."""
+        owed = self.owed()
+        if self.env_steps in self.settings.pretrain.refresh_steps and owed > 0:
+            self._warm_up(self.settings.pretrain.refresh_updates, None)
+        metrics: dict[str, Tensor] = {}
+        for step in range(1, owed + 1):
+            metrics = self.agent.update(self.sample(), self.env_steps)
+            self.updates += 1
+            if progress is not None and step % 50 == 0:
+                progress(step, owed, {})
+        return {name: float(value) for name, value in metrics.items()}
+
+    def sample(self) -> TensorBatch:
+        """One augmented batch on the device."""
+        share = self.settings.replay.demo_share
+        if share is None:
+            share = len(self.replay.demo) / len(self.replay)
+        indices = self.replay.sample_indices(self.settings.batch_size, share, self.rng)
+        batch = self.replay.gather(indices)
+        if self.cache is not None:
+            self._encode_new()
+            obs = self.cache.get(batch.index, self.rng, self.device)
+            next_obs = self.cache.get(batch.next_frames[:, -1], self.rng, self.device)
+            positive = None
+        else:
+            obs = self.pictures(batch.frames, "obs")
+            next_obs = self.pictures(batch.next_frames, "next")
+            positive = None
+            if self.agent.contrast_weight(self.env_steps) > 0.0:
+                positive = self.pictures(batch.frames, "positive")
+
+        def column(values: NDArray[Any]) -> Tensor:
+            return torch.from_numpy(values.astype(np.float32)).to(self.device).unsqueeze(1)
+
+        return TensorBatch(
+            obs=obs,
+            next_obs=next_obs,
+            positive=positive,
+            state=torch.from_numpy(batch.state).to(self.device),
+            next_state=torch.from_numpy(batch.next_state).to(self.device),
+            action=torch.from_numpy(batch.action).to(self.device),
+            reward=column(batch.reward),
+            discount=column(batch.discount),
+            demo=column(batch.demo),
+        )
+
+    def pictures(self, frames: NDArray[np.int64], purpose: str) -> Pictures:
+        """Randomly placed windows of stacks (B, K): per camera (B, 3K, S, S) uint8, NHWC in memory.
+
+        Each purpose has one buffer a camera that the next call for it overwrites.
+        """
+        offsets = self.views.draw(self.rng, len(frames))
+        size, channels = self.views.size_px, 3 * self.spec.frame_stack
+        out: Pictures = {}
+        for index, name in enumerate(self.spec.cameras):
+            key, shape = f"{purpose}/{name}", (len(frames), size, size, channels)
+            if key not in self._buffers or self._buffers[key].shape != shape:
+                self._buffers[key] = np.empty(shape, np.uint8)
+            buffer = self._buffers[key]
+            self.replay.store.pictures(frames, offsets, buffer, (index, index + 1))
+            out[name] = torch.from_numpy(buffer).to(self.device).permute(0, 3, 1, 2)
+        return out
+
+    def _warm_up(self, updates: int, progress: Progress | None) -> dict[str, float]:
+        s = self.settings
+        if not len(self.replay):
+            raise ValueError("pretrain: no frame to learn from; add demonstrations first")
+        cloning = s.clone.updates if s.clone.proposal or s.clone.init_actor else 0
+        total = updates + cloning
+        metrics: dict[str, float] = {}
+        if updates:
+            early = _shifted(progress, 0, total)
+            metrics |= pretraining.pretrain(self.agent, self._draw_views, updates, early)
+        if self.cache is not None:
+            self._cursor = (0, 0)
+        if cloning:
+            late = _shifted(progress, updates, total)
+            metrics["clone_loss"] = pretraining.fit_clone(self.agent, self._draw_demo, late)
+        return metrics
+
+    def _draw_views(self) -> pretraining.Views:
+        s = self.settings.pretrain
+        share = 1.0 if s.clone_weight > 0.0 else len(self.replay.demo) / len(self.replay)
+        indices = self.replay.sample_indices(s.batch_size, share, self.rng)
+        batch = self.replay.gather(indices)
+        later = indices
+        if s.positive_offset:
+            later = self.replay.store.later(indices, int(self.rng.integers(s.positive_offset + 1)))
+        return pretraining.Views(
+            query=self.pictures(batch.frames, "obs"),
+            key=self.pictures(self.replay.store.stack(later), "positive"),
+            state=torch.from_numpy(batch.state).to(self.device),
+            action=torch.from_numpy(batch.action).to(self.device),
+        )
+
+    @torch.no_grad()
+    def _draw_demo(self) -> tuple[Pictures, Tensor, Tensor]:
+        indices = self.replay.sample_indices(self.settings.clone.batch_size, 1.0, self.rng)
+        batch = self.replay.gather(indices)
+        if self.cache is not None:
+            self._encode_new()
+            features = self.cache.get(batch.index, self.rng, self.device)
+        else:
+            features = self.agent.encoder(self.pictures(batch.frames, "obs"))
+        state = torch.from_numpy(batch.state).to(self.device)
+        return features, state, torch.from_numpy(batch.action).to(self.device)
+
+    def _encode_new(self) -> None:
+        """Bring the feature cache up to date with the replay; a no-op most of the time."""
+        assert self.cache is not None
+        slots, self._cursor = self.replay.new_frames_since(self._cursor)
+        size, channels = self.spec.height_px, 3 * self.spec.frame_stack
+        for start in range(0, len(slots), 256):
+            part = slots[start : start + 256]
+            frames, zero = self.replay.store.stack(part), np.zeros((len(part), 2), np.int64)
+            whole: dict[str, NDArray[np.uint8]] = {}
+            for index, name in enumerate(self.spec.cameras):
+                whole[name] = np.empty((len(part), size, self.spec.width_px, channels), np.uint8)
+                self.replay.store.pictures(frames, zero, whole[name], (index, index + 1))
+            self.cache.put(part, whole, self.rng, self.device)
+
+
+def check_spec(settings: AgentSettings, spec: Spec) -> None:
+    """Refuse an environment whose pictures are not what the profile was made for (``ValueError``)."""
+    want = (settings.image_px, settings.image_px, settings.frame_stack)
+    have = (spec.height_px, spec.width_px, spec.frame_stack)
+    if want != have:
+        raise ValueError(
+            f"the agent profile wants {want[0]}x{want[1]} px pictures in stacks of {want[2]}, "
+            f"the environment gives {have[0]}x{have[1]} px in stacks of {have[2]}; set "
+            "rig.observe.image_px and rig.observe.frame_stack to match"
+        )
+    if settings.cameras is not None and settings.cameras != spec.cameras:
+        raise ValueError(
+            f"the agent profile wants cameras {', '.join(settings.cameras)}, "
+            f"the environment has {', '.join(spec.cameras)}"
+        )
+
+
+def _shifted(progress: Progress | None, done: int, total: int) -> Progress | None:
+    if progress is None:
+        return None
+
+    def report(step: int, _: int, metrics: dict[str, float]) -> None:
+        progress(done + step, total, metrics)
+
+    return report

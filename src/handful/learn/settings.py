@@ -1,0 +1,152 @@
+"""Every number of the learner, typed and bounded; the YAML files in ``config/agent`` are its manual."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from handful.config import Settings
+
+
+class EncoderSettings(Settings):
+    """Pixels to latent, one tower a camera (``learn.encoder``)."""
+
+    filters: int = Field(32, ge=1)
+    strides: tuple[int, ...] = (2, 2, 2, 2)
+    head: Literal["linear", "spatial_softmax"] = "linear"
+    latent_dim: int = Field(50, ge=1)
+    tanh: bool = False
+    delta_orthogonal: bool = True
+    input_px: int = Field(64, ge=16)
+    trained_by: Literal["critic", "pretraining"] = "critic"
+
+
+class AugmentSettings(Settings):
+    """Random views in learning and the matching middle view in acting (``learn.augment``)."""
+
+    kind: Literal["crop", "shift", "none"] = "shift"
+    pad_px: int = Field(4, ge=0)
+    official_crop_range: bool = False
+    cached_views: int = Field(4, ge=1)
+
+
+class ContrastSettings(Settings):
+    """InfoNCE between two views, with a slow key encoder (``learn.contrast``)."""
+
+    weight: float = Field(1.0, ge=0.0)
+    until_step: int | None = Field(None, ge=0)
+    double_step: bool = False
+    sequential: bool = False
+    lr: float = Field(1.0e-3, gt=0.0)
+
+
+class PretrainSettings(Settings):
+    """Before the first motion: contrast (and cloning) on demonstration frames (``learn.pretrain``)."""
+
+    updates: int = Field(1000, ge=0)
+    batch_size: int = Field(128, ge=2)
+    lr: float = Field(1.0e-3, gt=0.0)
+    tau: float = Field(0.05, gt=0.0, le=1.0)
+    contrast_weight: float = Field(1.0, ge=0.0)
+    positive_offset: int = Field(0, ge=0)
+    clone_weight: float = Field(0.0, ge=0.0)
+    refresh_steps: tuple[int, ...] = ()
+    refresh_updates: int = Field(300, ge=0)
+
+
+class CriticSettings(Settings):
+    """The ensemble of Q functions (``learn.networks``)."""
+
+    hidden_dim: int = Field(256, ge=1)
+    count: int = Field(2, ge=1)
+    subsample: int | None = Field(None, ge=1)
+    layer_norm: bool = True
+    lr: float = Field(3.0e-4, gt=0.0)
+    tau: float = Field(0.005, gt=0.0, le=1.0)
+    encoder_tau: float = Field(0.005, gt=0.0, le=1.0)
+    target_every: int = Field(1, ge=1)
+    target_range: tuple[float, float] | None = None
+
+    @model_validator(mode="after")
+    def _subsample_fits(self) -> "CriticSettings":
+        if self.subsample is not None and self.subsample > self.count:
+            raise ValueError(f"subsample {self.subsample} is more than count {self.count}")
+        return self
+
+
+class ActorSettings(Settings):
+    """The squashed-Gaussian policy (``learn.networks``)."""
+
+    hidden_dim: int = Field(256, ge=1)
+    layer_norm: bool = False
+    log_std_min: float = -10.0
+    log_std_max: float = 2.0
+    lr: float = Field(3.0e-4, gt=0.0)
+    every: int = Field(1, ge=1)
+    reduce: Literal["min", "mean"] = "min"
+
+    @model_validator(mode="after")
+    def _range(self) -> "ActorSettings":
+        if self.log_std_min >= self.log_std_max:
+            raise ValueError(f"log_std_min {self.log_std_min} is not below {self.log_std_max}")
+        return self
+
+
+class TemperatureSettings(Settings):
+    """Automatic entropy temperature."""
+
+    initial: float = Field(0.1, gt=0.0)
+    lr: float = Field(1.0e-4, gt=0.0)
+    beta1: float = Field(0.5, ge=0.0, lt=1.0)
+    target_entropy_per_action: float = -1.0
+    in_backup: bool = True
+
+
+class ReplaySettings(Settings):
+    """What is kept and how it is drawn (``learn.replay``)."""
+
+    capacity: int = Field(20_000, ge=1)
+    demo_share: float | None = Field(0.5, ge=0.0, le=1.0)
+    successes_to_demos: bool = True
+    n_step: int = Field(1, ge=1)
+
+
+class CloneSettings(Settings):
+    """Behaviour cloning: the term that anneals, and the proposal of IBRL (``learn.clone``)."""
+
+    weight: float = Field(0.0, ge=0.0)
+    anneal_steps: int = Field(5000, ge=1)
+    proposal: bool = False
+    init_actor: bool = False
+    dropout: float = Field(0.0, ge=0.0, lt=1.0)
+    updates: int = Field(1000, ge=0)
+    batch_size: int = Field(128, ge=2)
+    lr: float = Field(1.0e-3, gt=0.0)
+
+
+class AgentSettings(Settings):
+    """One agent. ``update_to_data`` is held exactly: updates = ratio x (env steps - start)."""
+
+    encoder: EncoderSettings = EncoderSettings()
+    augment: AugmentSettings = AugmentSettings()
+    contrast: ContrastSettings = ContrastSettings()
+    pretrain: PretrainSettings = PretrainSettings()
+    critic: CriticSettings = CriticSettings()
+    actor: ActorSettings = ActorSettings()
+    temperature: TemperatureSettings = TemperatureSettings()
+    replay: ReplaySettings = ReplaySettings()
+    clone: CloneSettings = CloneSettings()
+    batch_size: int = Field(128, ge=2)
+    discount: float = Field(0.97, gt=0.0, le=1.0)
+    update_to_data: float = Field(1.0, gt=0.0)
+    start_steps: int = Field(0, ge=0)
+    start_policy: Literal["random", "clone", "actor"] = "random"
+    proprioception: bool = True
+    cameras: tuple[str, ...] | None = None
+    frame_stack: int = Field(1, ge=1)
+    threads: int | None = Field(None, ge=1)
+
+    @property
+    def image_px(self) -> int:
+        """Side of the square picture the environment must deliver [px]: the crop's margin included."""
+        margin = 2 * self.augment.pad_px if self.augment.kind == "crop" else 0
+        return self.encoder.input_px + margin
