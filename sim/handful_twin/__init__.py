@@ -1,1 +1,12 @@
-"""..."""
+"""The twin of the cell: the rig's own loop over PyBullet cameras and a PyBullet arm.
+
+The way of one step, file by file: ``demonstrate`` or a policy acts on ``task_env`` (or on ``env``,
+the same thing for Gymnasium); the rig's loop sends a command to ``twin_arm``, which asks
+``kinematics`` for joints and lets ``world`` step physics; ``twin_camera`` and ``renderers`` make the
+pictures (``raster`` is the fast one, ``visuals`` what it draws); ``tasks`` says where things start
+and what success is. ``settings`` has the numbers.
+"""
+
+from handful_twin.task_env import TwinTaskEnv, make_env
+
+__all__ = ["TwinTaskEnv", "make_env"]

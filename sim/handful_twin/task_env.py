@@ -1,0 +1,204 @@
+"""A task in the twin, driven by the rig's own control loop: actions in, transitions out."""
+
+import copy
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from handful.config import ConfigError, load
+from handful.contract import ArmState, Command, Frame, Observation, Spec, Transition
+from handful.rig.camera import Camera
+from handful.rig.episode import EpisodeError, EpisodeTable, Phase
+from handful.rig.loop import ControlLoop
+from handful.rig.settings import RigSettings
+from handful_twin import kinematics
+from handful_twin.settings import TwinSettings
+from handful_twin.tasks import Task, Truth, make_task
+from handful_twin.twin_arm import TwinArm, TwinClock
+from handful_twin.world import Motors, World, WorldState
+
+_SETTLE_STEPS = 12  # physics steps after a reset, so that boxes rest before the first picture
+_IK_ITERATIONS = 100
+
+
+@dataclass(frozen=True)
+class EnvState:
+    """A saved moment of a ``TwinTaskEnv``; only the environment that made it can go back to it."""
+
+    world: WorldState
+    target: Command
+    table: EpisodeTable
+    loop: dict[str, object]
+
+
+class TwinTaskEnv:
+    """One task, one world, one arm, the rig's cameras; any number of them per process.
+
+    Built on ``rig.loop.ControlLoop`` with the twin's camera, arm and clock, so observation, scaling,
+    guard and episode table are the very objects the physical cell uses.
+
+    Reward is 1 on the step that completes a held success and 0 on every other. The hold count is
+    not in the observation (a policy on a robot has none either): near the goal up to
+    ``hold_steps - 1`` steps look alike, which discounts their value by at most that many steps and
+    changes no preference between actions, because staying is best in all of them.
+    """
+
+    def __init__(self, task: Task, rig: RigSettings, twin: TwinSettings) -> None:
+        missing = sorted(set(rig.cameras) - set(twin.cameras))
+        if missing:
+            raise ConfigError(
+                f"the rig has cameras the twin does not know: {', '.join(missing)}; "
+                f"twin.cameras has {', '.join(sorted(twin.cameras))}"
+            )
+        self.task, self.rig, self.twin = task, rig, twin
+        self.world = World(twin, task.boxes())
+        self.arm = TwinArm(self.world)
+        self.clock = TwinClock(self.world)
+        self.cameras: dict[str, Camera] = {
+            name: _TinyCamera(self.world, name, rig, twin) for name in rig.cameras
+        }
+        for camera in self.cameras.values():
+            camera.open()
+        self._loop = ControlLoop(rig, self.cameras, self.arm, self.clock)
+        self._table = EpisodeTable(task.settings.horizon_steps, task.settings.hold_steps)
+        self._start_q_rad, _ = kinematics.solve_down(
+            kinematics.Q_HOME_RAD, np.array([0.49, 0.0, 0.2]), 0.0, _IK_ITERATIONS, 1e-9
+        )
+
+    @property
+    def spec(self) -> Spec:
+        """Shapes of what ``reset`` and ``step`` return and of what ``step`` takes."""
+        return self._loop.spec
+
+    @property
+    def horizon(self) -> int:
+        """Steps after which an episode is out of time."""
+        return int(self.task.settings.horizon_steps)
+
+    @property
+    def hold_steps(self) -> int:
+        """Steps in a row on which the success predicate must hold."""
+        return int(self.task.settings.hold_steps)
+
+    def reset(self, seed: int) -> Observation:
+        """Begin the episode of this seed; the same seed gives the same bits, always."""
+        start = self.task.sample(np.random.default_rng(seed))
+        q_rad, _ = kinematics.solve_down(
+            self._start_q_rad, start.p_BT_m, start.yaw_rad, _IK_ITERATIONS, 1e-9
+        )
+        if self._table.phase.value == "faulted":
+            self._table.idle()
+        self._table.reset()
+        self.world.reset(q_rad, start.gripper_m, start.poses)
+        self.world.advance(_SETTLE_STEPS)
+        self.arm.target = Command(start.p_BT_m, start.yaw_rad, start.gripper_m)
+        self._table.start()
+        return self._loop.begin()
+
+    def step(self, action: ArrayLike) -> Transition:
+        """One tick of the control loop.
+
+        Args:
+            action: (A,) finite, in [-1, 1]; see ``rig.action``.
+        Raises:
+            ActionError: wrong shape or not finite; the arm holds and the episode stands.
+            EpisodeError: before ``reset`` or after the last step of an episode.
+        """
+        if self._table.phase is not Phase.RUNNING:
+            raise EpisodeError(
+                f"step needs a running episode, this one is {self._table.phase.value}; call reset(seed)"
+            )
+        tick = self._loop.tick(action)
+        truth = self.truth()
+        met = self.task.success(truth)
+        self._table.advance(met)
+        return Transition(
+            action=tick.action,
+            reward=self._table.reward,
+            discount=self._table.discount,
+            next_observation=tick.observation,
+            last=self._table.last,
+            info={
+                "success": self._table.reward > 0.0,
+                "at_goal": met,
+                "verdict": tick.verdict.status.value,
+                "distance_m": self.task.distance_m(truth),
+            },
+        )
+
+    def truth(self) -> Truth:
+        """What only the simulator knows, now. For success, demonstrators and tests; not for policies."""
+        state = self.arm.state()
+        bodies = {name: self.world.body_pose(name) for name in self.world.bodies}
+        return Truth(state.p_BT_m, state.gripper_m, bodies)
+
+    def arm_state(self) -> ArmState:
+        """The arm as the rig reads it."""
+        return self.arm.state()
+
+    def render(self, camera: str | None = None, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+        """A picture (H, W, 3) uint8 of a camera, the first one by default; size: (height, width)."""
+        name = camera or next(iter(self.rig.cameras))
+        height, width = size or (256, 256)
+        return _tiny_picture(self.world, self.twin, name, width, height)
+
+    def close(self) -> None:
+        """Let cameras and physics go; twice is safe."""
+        for camera in self.cameras.values():
+            camera.close()
+        self.world.close()
+
+
+def make_env(
+    task: str, rig: RigSettings | None = None, twin: TwinSettings | None = None
+) -> TwinTaskEnv:
+    """The environment of a task name, with the shipped settings where none are given."""
+    return TwinTaskEnv(
+        make_task(task),
+        rig if rig is not None else load(RigSettings, "rig"),
+        twin if twin is not None else load(TwinSettings, "twin"),
+    )
+
+
+class _TinyCamera:
+    """Bullet's own CPU renderer behind the ``Camera`` door."""
+
+    def __init__(self, world: World, name: str, rig: RigSettings, twin: TwinSettings) -> None:
+        self.name = name
+        self._world, self._twin, self._rig = world, twin, rig.cameras[name]
+
+    def open(self) -> None:
+        pass
+
+    def latest(self, max_age_s: float) -> Frame:
+        pixels = _tiny_picture(
+            self._world, self._twin, self.name, self._rig.width_px, self._rig.height_px
+        )
+        return Frame(self.name, pixels, self._world.time_s, f"{self.name}_optical")
+
+    def close(self) -> None:
+        pass
+
+
+def _tiny_picture(
+    world: World, twin: TwinSettings, name: str, width: int, height: int
+) -> NDArray[np.uint8]:
+    import pybullet
+
+    s = twin.cameras[name]
+    eye, at, up = np.array(s.position_m), np.array(s.look_at_m), np.array(s.up)
+    if s.attach == "hand":
+        q_rad, _ = world.joints()
+        frames = np.empty((kinematics.FRAMES, 4, 4))
+        kinematics.forward(q_rad, frames)
+        hand = frames[kinematics.HAND]
+        eye, at, up = (hand[:3, :3] @ eye + hand[:3, 3], hand[:3, :3] @ at + hand[:3, 3], hand[:3, :3] @ up)
+    view = pybullet.computeViewMatrix(eye.tolist(), at.tolist(), up.tolist())
+    projection = pybullet.computeProjectionMatrixFOV(s.fov_y_deg, width / height, s.near_m, s.far_m)
+    _, _, rgba, _, _ = pybullet.getCameraImage(
+        width, height, view, projection, lightDirection=[0.4, -0.5, 1.2], lightColor=[1, 1, 1],
+        lightDistance=2.0, shadow=0, lightAmbientCoeff=0.65, lightDiffuseCoeff=0.4,
+        lightSpecularCoeff=0.05, renderer=pybullet.ER_TINY_RENDERER, physicsClientId=world.client,
+    )  # fmt: skip
+    return np.ascontiguousarray(np.reshape(rgba, (height, width, 4))[:, :, :3]).astype(np.uint8)

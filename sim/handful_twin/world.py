@@ -1,0 +1,294 @@
+"""One physics client: the arm, the table and a task's boxes, loaded once; stepped, saved and restored.
+
+The arm is ``franka_panda/panda.urdf`` of the installed ``pybullet_data`` (Apache-2.0) with the
+fingers' collision meshes replaced by box pads, which is what makes grasps hold; the changed URDF is
+written to the user's cache on first use and nothing of it is shipped.
+
+Everything here is bit-identical for the same calls: ``deterministicOverlappingPairs`` is on, a reset
+restores a state saved before anything ever touched, and what Bullet forgets to restore (motor
+targets) is issued again.
+"""
+
+import hashlib
+import math
+import os
+import tempfile
+import weakref
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pybullet
+from numpy.typing import NDArray
+
+from handful_twin import kinematics
+from handful_twin.settings import TwinSettings
+from handful_twin.visuals import cache_folder, panda_folder
+
+Array = NDArray[np.float64]
+
+#: Bullet's joint indices of the seven arm joints and the two fingers in panda.urdf.
+ARM_JOINTS = list(range(7))
+FINGER_JOINTS = [9, 10]
+#: URDF link name -> Bullet link index; the base (-1) is ``panda_link0``.
+LINKS = {
+    "panda_link0": -1,
+    **{f"panda_link{i}": i - 1 for i in range(1, 9)},
+    "panda_hand": 8,
+    "panda_leftfinger": 9,
+    "panda_rightfinger": 10,
+}
+FINGER_MAX_M = 0.04  # each finger's travel: panda.urdf, panda_finger_joint1
+_FINGER_Z_M = 0.0584  # finger joint beyond the hand: panda.urdf
+_PAD_SIZE_M = (0.02, 0.016, 0.049)  # box pads; they end 3.9 mm beyond the tip, as the mesh nearly does
+_PAD_CENTRE_Z_M = 0.026
+TABLE_SIZE_M = (0.7, 1.0, 0.05)
+TABLE_CENTRE_M = (0.5, 0.0, -0.025)
+_PARKED_M = (0.0, 0.0, -5.0)
+_FRICTION = 1.0
+
+
+class WorldError(RuntimeError):
+    """A world that cannot do what is asked; the message says why."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """A free box of a task. size_m: full edges (3,) [m]; mass_kg; rgb in 0..1; Coulomb friction."""
+
+    size_m: tuple[float, float, float]
+    mass_kg: float
+    rgb: tuple[float, float, float]
+    friction: float = 1.0
+
+
+@dataclass(frozen=True)
+class Motors:
+    """The last motor command: q_rad (7,), opening between the pads [m]."""
+
+    q_rad: Array
+    gripper_m: float
+
+
+class WorldState:
+    """A saved moment of one world; gives its memory back when it is dropped."""
+
+    def __init__(self, client: int, bullet_id: int, steps: int, motors: Motors) -> None:
+        self.bullet_id, self.steps, self.motors = bullet_id, steps, motors
+        self._release = weakref.finalize(self, _remove_state, client, bullet_id)
+
+    def drop(self) -> None:
+        """Free Bullet's copy (250 kB); twice is safe."""
+        self._release()
+
+
+class World:
+    """The simulated cell. One per process or many; they share nothing.
+
+    boxes: body name -> ``Box``; all are loaded at once and kept below the floor until placed.
+    """
+
+    def __init__(self, settings: TwinSettings, boxes: Mapping[str, Box]) -> None:
+        self.settings, self.boxes = settings, dict(boxes)
+        self.client = pybullet.connect(pybullet.DIRECT)
+        if self.client < 0:
+            raise WorldError("PyBullet has no free physics client; close some worlds (1024 at most)")
+        self._close = weakref.finalize(self, _disconnect, self.client)
+        self._dt_s = 1.0 / settings.physics_rate_hz
+        self._set_engine()
+        self.arm = self._load_arm()
+        self.table = self._make_box(TABLE_SIZE_M, 0.0, (0.62, 0.56, 0.50), TABLE_CENTRE_M)
+        self.bodies = {
+            name: self._make_box(box.size_m, box.mass_kg, box.rgb, _PARKED_M, box.friction)
+            for name, box in self.boxes.items()
+        }
+        self.steps = 0
+        self.motors = Motors(kinematics.Q_HOME_RAD.copy(), 2.0 * FINGER_MAX_M)
+        self._untouched = self.save()
+
+    @property
+    def time_s(self) -> float:
+        """Simulated seconds since the last reset."""
+        return self.steps * self._dt_s
+
+    def reset(self, q_rad: Array, gripper_m: float, poses: Mapping[str, tuple[Array, Array]]) -> None:
+        """Begin anew at time 0: joints (7,) [rad], opening [m], body name -> (p_BO_m, quat_xyzw).
+
+        Bodies without a pose are parked out of sight. Nothing of what happened before remains.
+        """
+        pybullet.restoreState(self._untouched.bullet_id, physicsClientId=self.client)
+        values = [*q_rad, 0.5 * gripper_m, 0.5 * gripper_m]
+        for joint, value in zip(ARM_JOINTS + FINGER_JOINTS, values, strict=True):
+            pybullet.resetJointState(self.arm, joint, value, 0.0, physicsClientId=self.client)
+        for name, body in self.bodies.items():
+            p_m, quat_xyzw = poses.get(name, (_PARKED_M, (0.0, 0.0, 0.0, 1.0)))
+            pybullet.resetBasePositionAndOrientation(
+                body, list(p_m), list(quat_xyzw), physicsClientId=self.client
+            )
+        self.steps = 0
+        self.command(Motors(np.array(q_rad, np.float64), float(gripper_m)))
+
+    def command(self, motors: Motors) -> None:
+        """Give the motors new targets; they hold until the next command or reset."""
+        self.motors = motors
+        settings = self.settings
+        # Bullet's POSITION_CONTROL is a velocity constraint with the force as its cap.
+        for joint in ARM_JOINTS:
+            pybullet.setJointMotorControl2(
+                self.arm,
+                joint,
+                pybullet.POSITION_CONTROL,
+                targetPosition=motors.q_rad[joint],
+                positionGain=settings.position_gain,
+                velocityGain=settings.velocity_gain,
+                force=kinematics.EFFORT_NM[joint],
+                maxVelocity=kinematics.SPEED_RAD_S[joint],
+                physicsClientId=self.client,
+            )
+        for joint in FINGER_JOINTS:
+            pybullet.setJointMotorControl2(
+                self.arm,
+                joint,
+                pybullet.POSITION_CONTROL,
+                targetPosition=0.5 * motors.gripper_m,
+                force=settings.grip_force_n,
+                maxVelocity=settings.finger_speed_m_s,
+                physicsClientId=self.client,
+            )
+
+    def advance_until(self, stamp_s: float) -> None:
+        """Step physics until ``time_s >= stamp_s`` (to a thousandth of a step)."""
+        self.advance(math.ceil(stamp_s * self.settings.physics_rate_hz - 1e-3) - self.steps)
+
+    def advance(self, steps: int) -> None:
+        """Step physics; nothing when ``steps`` is 0 or less."""
+        step, client = pybullet.stepSimulation, self.client
+        for _ in range(steps):
+            step(client)
+        self.steps += max(steps, 0)
+
+    def joints(self) -> tuple[Array, Array]:
+        """Positions and velocities (9,) of the seven joints [rad, rad/s] and two fingers [m, m/s]."""
+        states = pybullet.getJointStates(
+            self.arm, ARM_JOINTS + FINGER_JOINTS, physicsClientId=self.client
+        )
+        return np.array([s[0] for s in states]), np.array([s[1] for s in states])
+
+    def body_pose(self, name: str) -> tuple[Array, Array]:
+        """p_BO_m (3,) and quat_xyzw (4,) of a task's body."""
+        p_m, quat_xyzw = pybullet.getBasePositionAndOrientation(
+            self.bodies[name], physicsClientId=self.client
+        )
+        return np.array(p_m), np.array(quat_xyzw)
+
+    def save(self) -> WorldState:
+        """This moment, to come back to with ``restore`` as often as wanted."""
+        bullet_id = pybullet.saveState(physicsClientId=self.client)
+        return WorldState(self.client, bullet_id, self.steps, self.motors)
+
+    def restore(self, state: WorldState) -> None:
+        """Go back to a saved moment of this world; what follows is bit-identical to what followed."""
+        pybullet.restoreState(state.bullet_id, physicsClientId=self.client)
+        self.steps = state.steps
+        self.command(state.motors)
+
+    def close(self) -> None:
+        """Free the physics client; twice is safe."""
+        self._close()
+
+    def _set_engine(self) -> None:
+        pybullet.setPhysicsEngineParameter(
+            fixedTimeStep=self._dt_s,
+            numSolverIterations=self.settings.solver_iterations,
+            solverResidualThreshold=self.settings.solver_residual_threshold,
+            # Without it the outcome depends on the broadphase's history, also across restoreState.
+            deterministicOverlappingPairs=1,
+            physicsClientId=self.client,
+        )
+        pybullet.setGravity(0.0, 0.0, -9.81, physicsClientId=self.client)
+
+    def _load_arm(self) -> int:
+        arm = int(
+            pybullet.loadURDF(str(arm_urdf()), useFixedBase=True, physicsClientId=self.client)
+        )
+        for name, index in LINKS.items():
+            found = (
+                pybullet.getBodyInfo(arm, physicsClientId=self.client)[0]
+                if index < 0
+                else pybullet.getJointInfo(arm, index, physicsClientId=self.client)[12]
+            ).decode()
+            if found != name:
+                raise WorldError(f"panda.urdf: link {index} is {found!r}, expected {name!r}")
+        # Without the gear the fingers close one by one and the object slips 13 mm (Bullet ignores
+        # the URDF's <mimic>). Ratio -1 because the two finger axes point opposite ways.
+        gear = pybullet.createConstraint(
+            arm, 9, arm, 10, pybullet.JOINT_GEAR, [1, 0, 0], [0, 0, 0], [0, 0, 0],
+            physicsClientId=self.client,
+        )  # fmt: skip
+        pybullet.changeConstraint(
+            gear, gearRatio=-1, erp=0.1, maxForce=50, physicsClientId=self.client
+        )
+        return arm
+
+    def _make_box(
+        self,
+        size_m: tuple[float, float, float],
+        mass_kg: float,
+        rgb: tuple[float, float, float],
+        p_m: tuple[float, float, float],
+        friction: float = _FRICTION,
+    ) -> int:
+        half = [0.5 * edge for edge in size_m]
+        client = self.client
+        shape = pybullet.createCollisionShape(
+            pybullet.GEOM_BOX, halfExtents=half, physicsClientId=client
+        )
+        look = pybullet.createVisualShape(
+            pybullet.GEOM_BOX, halfExtents=half, rgbaColor=[*rgb, 1.0], physicsClientId=client
+        )
+        body = pybullet.createMultiBody(mass_kg, shape, look, list(p_m), physicsClientId=client)
+        pybullet.changeDynamics(body, -1, lateralFriction=friction, physicsClientId=client)
+        return int(body)
+
+
+def arm_urdf() -> Path:
+    """The Panda with box finger pads and absolute mesh paths, written to the cache when not there."""
+    folder = panda_folder()
+    tree = ET.parse(folder / "panda.urdf")
+    for link in tree.getroot().iter("link"):
+        for mesh in link.iter("mesh"):
+            name = str(mesh.get("filename")).removeprefix("package://").replace("visual", "collision")
+            mesh.set("filename", str(folder / name))
+        if "finger" in str(link.get("name")):
+            side = 1.0 if link.get("name") == "panda_leftfinger" else -1.0
+            _replace_with_pad(link, side)
+    text = ET.tostring(tree.getroot(), encoding="unicode")
+    path = cache_folder() / f"panda-{hashlib.sha256(text.encode()).hexdigest()[:12]}.urdf"
+    if not path.is_file():
+        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".urdf")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(temporary, path)
+    return path
+
+
+def _replace_with_pad(link: ET.Element, side: float) -> None:
+    for collision in link.findall("collision"):
+        link.remove(collision)
+    collision = ET.SubElement(link, "collision")
+    y_m = side * 0.5 * _PAD_SIZE_M[1]
+    ET.SubElement(collision, "origin", xyz=f"0 {y_m} {_PAD_CENTRE_Z_M}", rpy="0 0 0")
+    geometry = ET.SubElement(collision, "geometry")
+    ET.SubElement(geometry, "box", size=" ".join(map(str, _PAD_SIZE_M)))
+
+
+def _remove_state(client: int, bullet_id: int) -> None:
+    if pybullet.isConnected(physicsClientId=client):
+        pybullet.removeState(bullet_id, physicsClientId=client)
+
+
+def _disconnect(client: int) -> None:
+    if pybullet.isConnected(physicsClientId=client):
+        pybullet.disconnect(physicsClientId=client)
