@@ -1,6 +1,6 @@
 """Fakes one can do sums with: a clock that moves when told, a counting camera, an arm that obeys.
 
-They check what they are handed, so a test that feeds them nonsense fails where the nonsense is born.
+They check what they are handed, so a test that feeds them nonsense fails where it is born.
 """
 
 import math

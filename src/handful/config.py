@@ -1,10 +1,11 @@
-"""YAML to frozen settings, strictly: what is unknown, misspelled or impossible is refused at the door.
+"""YAML to frozen settings, strictly: the unknown, the misspelled and the impossible are refused.
 
 Settings are pydantic models that live in the room they configure (``rig.settings``,
 ``learn.settings``, ``handful_twin.settings``); this file only knows how to read them, override them
 with ``key=value`` and say in one sentence what was wrong and what would have been right.
 """
 
+import copy
 import difflib
 import json
 import re
@@ -21,9 +22,9 @@ class ConfigError(ValueError):
 
 
 class Settings(BaseModel):
-    """Base of every settings group: frozen, strict types, unknown keys refused."""
+    """Base of every settings group: frozen, strict types, finite numbers, unknown keys refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 S = TypeVar("S", bound=Settings)
@@ -43,7 +44,7 @@ def load(schema: type[S], source: str | Path, overrides: dict[str, Any] | None =
     try:
         values = yaml.load(text, Loader=_StrictLoader) or {}
     except yaml.YAMLError as error:
-        raise ConfigError(f"{name}: not valid YAML: {error}") from None
+        raise ConfigError(f"{name}: not valid YAML: {_one_line(error)}") from None
     if not isinstance(values, dict):
         raise ConfigError(
             f"{name}: expected a mapping of keys to values, got {type(values).__name__}"
@@ -55,11 +56,13 @@ def build(
     schema: type[S], values: dict[str, Any], name: str, overrides: dict[str, Any] | None = None
 ) -> S:
     """Validate a plain mapping into ``schema``; ``name`` is how errors call its source."""
+    values = copy.deepcopy(values)
     for dotted, value in (overrides or {}).items():
         _put(values, dotted, value)
     try:
-        # Through JSON because strict mode then still takes a YAML list for a tuple, and nothing else.
-        return schema.model_validate_json(json.dumps(values))
+        # Through JSON: strict mode then takes a list for a tuple, as YAML has none, and no more.
+        # A date becomes the word it was written as.
+        return schema.model_validate_json(json.dumps(values, default=str))
     except ValidationError as error:
         raise ConfigError(_explain(schema, error, name)) from None
 
@@ -77,7 +80,10 @@ def parse_overrides(pairs: tuple[str, ...] | list[str]) -> dict[str, dict[str, A
             raise ConfigError(
                 f"--set {pair!r}: expected GROUP.KEY=VALUE, for example agent.batch_size=128"
             )
-        groups.setdefault(group, {})[rest] = yaml.load(value, Loader=_StrictLoader)
+        try:
+            groups.setdefault(group, {})[rest] = yaml.load(value, Loader=_StrictLoader)
+        except yaml.YAMLError:
+            raise ConfigError(f"--set {pair!r}: {value!r} is not a YAML value") from None
     return groups
 
 
@@ -93,7 +99,11 @@ class _StrictLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=deep)  # type: ignore[no-untyped-call]
+            key = self.construct_object(key_node, deep=deep)
+            if not isinstance(key, (str, int, float)):
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"a key must be one word, got {key!r}", key_node.start_mark
+                )
             if key in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"key {key!r} is given twice", key_node.start_mark
@@ -120,7 +130,10 @@ def _read(source: str | Path) -> tuple[str, str]:
     if path.suffix in {".yaml", ".yml"}:
         if not path.is_file():
             raise ConfigError(f"{path}: no such settings file")
-        return path.read_text(encoding="utf-8"), str(path)
+        try:
+            return path.read_text(encoding="utf-8"), str(path)
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path}: cannot be read: {error}") from None
     shipped = resources.files("handful_config").joinpath(f"{source}.yaml")
     if not shipped.is_file():
         kind = str(source).partition("/")[0]
@@ -143,6 +156,12 @@ def _put(values: dict[str, Any], dotted: str, value: Any) -> None:
     values[last] = value
 
 
+def _one_line(error: yaml.YAMLError) -> str:
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return " ".join(str(error).split())
+    return f"line {error.problem_mark.line + 1}: {error.problem}"
+
+
 def _explain(schema: type[Settings], error: ValidationError, name: str) -> str:
     lines = []
     for item in error.errors():
@@ -156,7 +175,10 @@ def _explain(schema: type[Settings], error: ValidationError, name: str) -> str:
             lines.append(f"{where}: missing, and it has no default")
         else:
             message = item["msg"].removeprefix("Value error, ")
-            got = "" if where == "(whole file)" else f" (got {item.get('input')!r})"
+            message = message.replace("Input should be an object", "must be a mapping of keys")
+            message = message.replace("Input should be", "must be")
+            given = item.get("input")
+            got = "" if isinstance(given, dict) else f" (got {given!r})"
             lines.append(f"{where}: {message}{got}")
     return f"{name}: " + "; ".join(lines)
 

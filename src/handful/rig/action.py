@@ -1,7 +1,8 @@
 """An action in [-1, 1] to an absolute command in metres and radians, and exactly back.
 
-The only file that knows how far an action reaches. Steps are integrated on the arm's *target*, never
-on the measurement: added to the measured pose, ten seconds of zero action drift by centimetres.
+The only file that knows how far an action reaches. Steps are integrated on the arm's *target*,
+never on the measurement: added to the measured pose, ten seconds of zero action drift by
+centimetres.
 """
 
 import math
@@ -41,7 +42,10 @@ class ActionScaler:
         Raises:
             ActionError: the shape is not (A,), or a number is NaN or infinite.
         """
-        values = np.asarray(action, dtype=np.float64)
+        try:
+            values = np.asarray(action, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise ActionError(f"action: expected {self.dim} numbers, got {action!r}") from None
         if values.shape != (self.dim,):
             raise ActionError(f"action: expected shape ({self.dim},), got {values.shape}")
         if not np.isfinite(values).all():

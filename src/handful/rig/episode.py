@@ -104,6 +104,7 @@ class EpisodeTable:
         if phase not in NEXT[self.phase]:
             legal = ", ".join(sorted(p.value for p in NEXT[self.phase]))
             raise EpisodeError(
-                f"an episode that is {self.phase.value} cannot become {phase.value}; it can: {legal}"
+                f"an episode that is {self.phase.value} cannot become {phase.value}; "
+                f"it can become: {legal}"
             )
         self.phase = phase

@@ -1,9 +1,9 @@
 """The episode log: append-only, crash-safe, the one source for replay, export and resume.
 
-One folder is one session, one file one episode (``episode_000000.log``), one record one step, written
-with a single ``write`` so that a killed process loses at most the step in flight; a finished episode
-is synced to the disk. Each picture is stored once, stacks are rebuilt on reading. A file's first
-record carries the spec, so a log is never fed to an agent that was built for other shapes.
+One folder is one session, one file one episode (``episode_000000.log``), one record one step,
+written with a single ``write`` so that a killed process loses at most the step in flight; a
+finished episode is synced to the disk. Each picture is stored once, stacks are rebuilt on reading.
+A file's first record carries the spec, so a log is never fed to an agent built for other shapes.
 """
 
 import contextlib
@@ -106,9 +106,9 @@ class EpisodeLog:
         """Append one step; it is in the file when this returns.
 
         Raises:
-            LogError: no episode is running, shapes are not the spec's, the stack does not continue the
-                one before, or the disk is full. The file keeps every whole step it has; a step that
-                was refused by the disk ends the episode, because a gap would be a lie.
+            LogError: no episode is running, shapes are not the spec's, the stack does not continue
+                the one before, or the disk is full. The file keeps every whole step it has; a step
+                that was refused by the disk ends the episode, because a gap would be a lie.
         """
         if self._latest is None:
             raise LogError(f"{self._folder}: no episode is running, call begin before add")
@@ -187,7 +187,7 @@ class EpisodeLog:
     def _check(self, observation: Observation) -> None:
         spec = self._spec
         shape = (spec.height_px, spec.width_px, 3 * spec.frame_stack)
-        expected = {name: (shape, "uint8") for name in spec.cameras}
+        expected = dict.fromkeys(spec.cameras, (shape, "uint8"))
         got = {name: (im.shape, im.dtype.name) for name, im in observation.images.items()}
         if got != expected:
             raise LogError(f"{self._folder}: expected the pictures {expected}, got {got}")

@@ -1,8 +1,8 @@
 """Poses as 4 x 4 matrices X_AB (the pose of B in A): compose, invert, exponential and logarithm.
 
 Letters must match: ``X_BT = X_BE @ X_ET``, and composing is Python's own ``@``. Quaternions are
-always xyzw. Twists are (6,): v first [m], then w [rad], as in Murray, Li and Sastry, "A Mathematical
-Introduction to Robotic Manipulation" (1994), chapter 2, equations 2.14 and 2.36.
+always xyzw. Twists are (6,): v first [m], then w [rad], as in Murray, Li and Sastry, "A
+Mathematical Introduction to Robotic Manipulation" (1994), chapter 2.
 """
 
 import math
@@ -47,7 +47,7 @@ def exp_so3(w_rad: ArrayLike) -> Matrix:
 
 
 def log_so3(R: Matrix) -> Matrix:
-    """w (3,) [rad] with |w| <= pi and ``exp_so3(w) = R``; exact at both ends, by way of quaternions."""
+    """w (3,) [rad] with |w| <= pi and ``exp_so3(w) = R``, exact near 0 and pi alike."""
     quat_xyzw = to_quat_xyzw(R)
     half_sine = float(np.linalg.norm(quat_xyzw[:3]))
     if half_sine == 0.0:

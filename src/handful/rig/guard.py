@@ -1,13 +1,14 @@
-"""The last pair of eyes before the arm: a pure function from a wish to what may be sent, with a name.
+"""The last pair of eyes before the arm: a pure function from a wish to what may be sent, and why.
 
-Finite -> fresh -> speed and acceleration by one common factor -> workspace walls -> the factor again.
-A *step* is how far the target moves in one tick [m]. Four rules hold for every verdict:
+Finite -> fresh -> speed and acceleration by one common factor -> workspace walls -> the factor
+again. A *step* is how far the target moves in one tick [m]. Four rules hold for every verdict:
 
-* It is finite, and a wish that is not, or that came from too old an observation, holds the arm at the
+* It is finite. A wish that is not, or that came from too old an observation, holds the arm at the
   measured pose and keeps the grip.
 * The step is no longer than ``max_speed_m_s`` allows, and leaves the line from standstill to the
-  previous step by no more than ``max_accel_m_s2`` allows. So speeding up and turning are limited and
-  braking is free: a stop is a stop in this very tick. How a joint decelerates is its driver's matter.
+  previous step by no more than ``max_accel_m_s2`` allows. So speeding up and turning are limited
+  and braking is free: a stop is a stop in this very tick, and how hard the joints may decelerate
+  is for the arm's driver to know.
 * The target stays in the workspace box. One that is outside already (after hand guiding) may move
   back in, on each axis, but not further out.
 * A wish is shortened by one factor on all axes, so its direction is kept; only a wall bends it.
@@ -42,7 +43,7 @@ class Verdict:
     """What may be sent, and why.
 
     command: finite and within the limits. step_m: (3,) how far it moves the target [m]; zero for a
-    hold, so that it serves as the next tick's ``previous_step_m``. reason: one sentence, for people.
+    hold, so that it serves as the next tick's ``previous_step_m``. reason: a sentence for people.
     """
 
     command: Command
@@ -130,9 +131,9 @@ def _factor(
 ) -> float:
     """The largest f in [0, 1] for which f * wish keeps every limit.
 
-    Speed: |f w| <= v T, |f turn| <= yaw rate T. Acceleration: f w is within a T^2 of the segment from
-    0 to the previous step p. That region is convex and holds 0, so one largest f exists; it lies on
-    the ball around 0, on the cylinder along p, or on the ball around p.
+    Speed: |f w| <= v T, |f turn| <= yaw rate T. Acceleration: f w is within a T^2 of the segment
+    from 0 to the previous step p. That region is convex and holds 0, so one largest f exists; it
+    lies on the ball around 0, on the cylinder along p, or on the ball around p.
     """
     x, y, z = wish_m.tolist()
     length_m = math.hypot(x, y, z)

@@ -1,4 +1,4 @@
-"""One tick of control, used alike in the twin, over ROS and on the arm: scale, guard, send, wait, see."""
+"""One tick of control, alike in the twin and on the arm: scale, guard, send, wait, see."""
 
 from dataclasses import dataclass
 

@@ -1,7 +1,8 @@
 """Frames and the arm's state to one observation: refuse the stale, crop, resize, stack, scale.
 
-The same object serves the fast twin, the twin over ROS and the arm, so a policy never sees a picture
-that was cut another way. The observation carries the stamp of its oldest part; the guard subtracts it.
+The same object serves the fast twin, the twin over ROS and the arm, so a policy never sees a
+picture that was cut another way. The observation carries the stamp of its oldest part; the guard
+subtracts it.
 """
 
 import math

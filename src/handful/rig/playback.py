@@ -150,7 +150,7 @@ def _checked_spec(path: Path, header: dict[str, Any], spec: Spec | None) -> Spec
     if header.get("format") != FORMAT:
         raise LogError(
             f"{path}: log format {header.get('format')!r}, written by handful "
-            f"{header.get('version', 'unknown')}; this handful {this_version()} reads format {FORMAT}"
+            f"{header.get('version', 'unknown')}; handful {this_version()} reads format {FORMAT}"
         )
     found = Spec.from_dict(header["spec"])
     if spec is not None and found != spec:

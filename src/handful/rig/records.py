@@ -1,7 +1,7 @@
 """The bytes of the episode log: framed records that say where a broken file stops being true.
 
-A record is ``magic u32 | length u32 | crc32 u32 | payload`` (little endian); the checksum covers the
-payload. The payload is safetensors bytes, with everything that is not an array as JSON in the
+A record is ``magic u32 | length u32 | crc32 u32 | payload`` (little endian); the checksum covers
+the payload. The payload is safetensors bytes, with everything that is not an array as JSON in the
 metadata. Nothing in it is ever unpickled.
 """
 
@@ -41,7 +41,7 @@ def pack(arrays: Arrays, values: dict[str, Any]) -> bytes:
 
 
 def unpack(data: bytes) -> Iterator[tuple[Arrays, dict[str, Any]] | Broken]:
-    """Every whole record of ``data`` in order; at the first that is not whole, ``Broken`` ends it."""
+    """The whole records of ``data`` in order; the first that is not whole ends it as ``Broken``."""
     at = 0
     while at < len(data):
         if len(data) - at < HEAD.size:
