@@ -60,6 +60,8 @@ install_system_packages() {
     "$python" -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
     "$python" -c 'import ctypes; ctypes.CDLL("libGL.so.1")' 2>/dev/null || missing+=(libgl1)
     "$python" -c 'import ctypes; ctypes.CDLL("libgthread-2.0.so.0")' 2>/dev/null || missing+=(libglib2.0-0)
+    # OpenCV needs the two above; the twin's EGL renderer, worth having with a GPU only, needs this one.
+    ! has_gpu || "$python" -c 'import ctypes; ctypes.CDLL("libEGL.so.1")' 2>/dev/null || missing+=(libegl1)
     [ ${#missing[@]} -gt 0 ] || return 0
     local install="apt-get update && apt-get install -y --no-install-recommends ${missing[*]}"
     command -v apt-get >/dev/null ||
@@ -92,12 +94,12 @@ build_venv() {
         fail "$python could not create .venv; on Debian: apt-get install python3-venv"
 }
 
-# pip_install WHAT ARGUMENTS...: quiet but for a progress bar on a terminal; everything goes to the log.
+# pip_install WHAT ARGUMENTS...: quiet but for the download bar on a terminal; everything goes to the log.
 pip_install() {
-    local what=$1 quiet=(--quiet)
+    local what=$1 bar=off
     shift
-    [ ! -t 1 ] || quiet=()
-    "$venv/bin/python" -m pip install "${quiet[@]}" --log "$log" "$@" || {
+    [ ! -t 1 ] || bar=on
+    "$venv/bin/python" -m pip install -qq --progress-bar "$bar" --log "$log" "$@" || {
         rm -f "$venv/.unfinished" # pip ended by itself and left what it had installed whole
         fail "installing $what failed (see above; everything is in .venv/setup.log)." \
             "No network, a full disk, or a version in ${lists[*]} that your package index lacks." \
