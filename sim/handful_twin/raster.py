@@ -1,4 +1,4 @@
-"""A z-buffer rasteriser in numba: triangles in moving frames to one RGB picture, in a fraction of a ms.
+"""A z-buffer rasteriser in numba: triangles in moving frames to one RGB picture, in under a ms.
 
 Camera: any pinhole K in OpenCV's convention (pixel centres at integers, z forward, x right, y down)
 and the pose X_BC of the optical frame C in the arm base frame B. Lengths in metres. Shading is
@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handful_twin import raster_kernels as kernels
+
+NEAR_M = 0.01  # nearer than this is cut away, if nothing else is said
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -77,21 +79,26 @@ class Rasteriser:
         self._scratch = (np.empty((count, 3)), np.empty((count, 3)), np.empty(count))
         self._buffers: dict[tuple[int, int], tuple[F32, F32, I32]] = {}
 
-    def rgb(self, poses: F64, K: F64, X_BC: F64, width_px: int, height_px: int) -> U8:
-        """A fresh (H, W, 3) uint8 picture. poses: (P, 3, 4) frames in B; K (3, 3); X_BC (4, 4)."""
+    def rgb(
+        self, poses: F64, K: F64, X_BC: F64, width_px: int, height_px: int, near_m: float = NEAR_M
+    ) -> U8:
+        """A fresh (H, W, 3) uint8 picture. poses: (P, 3, 4) frames in B; K (3, 3); X_BC (4, 4).
+
+        Nothing is too far; what is nearer than ``near_m`` [m] is cut away.
+        """
         out = np.empty((height_px, width_px, 3), np.uint8)
         n = self.samples
-        _, shade, face_of = self._draw(poses, K, X_BC, width_px, height_px, n)
+        _, shade, face_of = self._draw(poses, K, X_BC, width_px, height_px, n, near_m)
         backdrop = np.array([self.look.floor_rgb, self.look.wall_rgb])
-        kernels.resolve(
-            out, shade, face_of, n, self.geometry.face_rgb, _horizon(K, X_BC), backdrop
-        )
+        kernels.resolve(out, shade, face_of, n, self.geometry.face_rgb, _horizon(K, X_BC), backdrop)
         return out
 
-    def layers(self, poses: F64, K: F64, X_BC: F64, width_px: int, height_px: int) -> Picture:
+    def layers(
+        self, poses: F64, K: F64, X_BC: F64, width_px: int, height_px: int, near_m: float = NEAR_M
+    ) -> Picture:
         """``rgb`` with depth and labels, which are taken at the pixel centres (one sample)."""
-        rgb = self.rgb(poses, K, X_BC, width_px, height_px)
-        nearness, _, face = self._draw(poses, K, X_BC, width_px, height_px, 1)
+        rgb = self.rgb(poses, K, X_BC, width_px, height_px, near_m)
+        nearness, _, face = self._draw(poses, K, X_BC, width_px, height_px, 1, near_m)
         with np.errstate(divide="ignore"):
             depth_m = np.float32(1.0) / nearness
         face = np.where(face < -1, kernels.IN_SHADOW - face, face)
@@ -100,14 +107,18 @@ class Rasteriser:
         return Picture(rgb, depth_m.reshape(shape), labels.astype(np.int32).reshape(shape))
 
     def _draw(
-        self, poses: F64, K: F64, X_BC: F64, width_px: int, height_px: int, n: int
+        self, poses: F64, K: F64, X_BC: F64, width_px: int, height_px: int, n: int, near_m: float
     ) -> tuple[F32, F32, I32]:
         """Visibility buffers of n x n samples a pixel."""
         rows, columns = height_px * n, width_px * n
         buffers = self._buffers.get((rows, columns))
         if buffers is None:
             size = rows * columns
-            buffers = (np.empty(size, np.float32), np.empty(size, np.float32), np.empty(size, np.int32))
+            buffers = (
+                np.empty(size, np.float32),
+                np.empty(size, np.float32),
+                np.empty(size, np.int32),
+            )
             self._buffers[rows, columns] = buffers
         g, look = self.geometry, self.look
         poses = np.ascontiguousarray(poses, np.float64)
@@ -117,13 +128,13 @@ class Rasteriser:
         X_CB[:, 3] = -R_CB @ X_BC[:3, 3]
         # A pixel centre u becomes n samples around n*(u + 1/2) - 1/2 of the finer grid.
         lens = np.array(
-            [K[0, 0] * n, K[1, 1] * n, (K[0, 2] + 0.5) * n - 0.5, (K[1, 2] + 0.5) * n - 0.5]
+            [K[0, 0] * n, K[1, 1] * n, (K[0, 2] + 0.5) * n - 0.5, (K[1, 2] + 0.5) * n - 0.5, near_m]
         )
         x, y, z = look.to_light
         length = (x * x + y * y + z * z) ** 0.5
         x, y, z = x / length, y / length, z / length
         kernels.rasterise(
-            g.vertices_m, g.normals, g.frame_start, g.faces, len(g.faces), poses, X_CB, lens,
+            g.vertices_m, g.normals, g.frame_start, g.faces, poses, X_CB, lens,
             np.array([x, y, z, look.ambient, look.diffuse, look.sky]), columns, rows,
             *self._scratch, *buffers,
         )  # fmt: skip

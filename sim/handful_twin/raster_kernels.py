@@ -11,19 +11,19 @@ s is the light that falls on a point, 1 being full.
 import numpy as np
 from numba import njit
 
-NEAR_M = 0.01  # nearer than this is cut away
 IN_SHADOW = -2  # a face index f in a shadow is kept as IN_SHADOW - f; -1 is an empty sample
 
 
 @njit(cache=True, nogil=True)
 def rasterise(  # type: ignore[no-untyped-def]
-    vertices, normals, frame_start, faces, face_count, poses, X_CB, lens, light, columns, rows,
+    vertices, normals, frame_start, faces, poses, X_CB, lens, light, columns, rows,
     xyz, uvw, s, nearness, shade, face_of,
 ):  # fmt: skip
     """Fill the visibility buffers: nearness 1/z, shade and face of what each sample sees.
 
     vertices, normals: (V, 3), rows frame_start[i]:frame_start[i+1] rigid in frame i. faces (F, 3),
-    those from face_count on are left out. poses (P, 3, 4) in B. lens: fx, fy, cx, cy in samples.
+     poses (P, 3, 4) in B. lens: fx, fy, cx, cy in samples and
+    the near plane [m], where everything is cut.
     light: unit direction to the light in B, ambient, diffuse, sky. xyz, uvw (V, 3) and s (V,) are
     scratch; nearness, shade, face_of (rows*columns,) come out.
     """
@@ -31,10 +31,17 @@ def rasterise(  # type: ignore[no-untyped-def]
     face_of[:] = -1
     place(vertices, normals, frame_start, poses, X_CB, lens, light, xyz, uvw, s)
     clipped = np.empty((4, 4))
-    for f in range(face_count):
+    for f in range(len(faces)):
         a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
-        if xyz[a, 2] > NEAR_M and xyz[b, 2] > NEAR_M and xyz[c, 2] > NEAR_M:
-            au, av, bu, bv, cu, cv = uvw[a, 0], uvw[a, 1], uvw[b, 0], uvw[b, 1], uvw[c, 0], uvw[c, 1]
+        if xyz[a, 2] > lens[4] and xyz[b, 2] > lens[4] and xyz[c, 2] > lens[4]:
+            au, av, bu, bv, cu, cv = (
+                uvw[a, 0],
+                uvw[a, 1],
+                uvw[b, 0],
+                uvw[b, 1],
+                uvw[c, 0],
+                uvw[c, 1],
+            )
             if (bu - au) * (cv - av) - (bv - av) * (cu - au) > 0.0:  # the eye sees its inside
                 continue
             fill(
@@ -71,23 +78,47 @@ def cast_shadows(  # type: ignore[no-untyped-def]
     place(vertices, normals, frame_start, flat, X_CB, lens, no_light, xyz, uvw, s)
     # Only faces turned to the light are drawn, their far halves cover the same ground. Seen from
     # above the plane these run like faces that are turned to the eye, from below like the others.
-    side = 1.0 if X_CB[0, 2] * X_CB[0, 3] + X_CB[1, 2] * X_CB[1, 3] + X_CB[2, 2] * X_CB[2, 3] < -plane_m else -1.0
+    side = (
+        1.0
+        if X_CB[0, 2] * X_CB[0, 3] + X_CB[1, 2] * X_CB[1, 3] + X_CB[2, 2] * X_CB[2, 3] < -plane_m
+        else -1.0
+    )
     clipped = np.empty((4, 4))
     for f in range(len(faces)):
         a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
-        if xyz[a, 2] > NEAR_M and xyz[b, 2] > NEAR_M and xyz[c, 2] > NEAR_M:
-            au, av, bu, bv, cu, cv = uvw[a, 0], uvw[a, 1], uvw[b, 0], uvw[b, 1], uvw[c, 0], uvw[c, 1]
+        if xyz[a, 2] > lens[4] and xyz[b, 2] > lens[4] and xyz[c, 2] > lens[4]:
+            au, av, bu, bv, cu, cv = (
+                uvw[a, 0],
+                uvw[a, 1],
+                uvw[b, 0],
+                uvw[b, 1],
+                uvw[c, 0],
+                uvw[c, 1],
+            )
             if side * ((bu - au) * (cv - av) - (bv - av) * (cu - au)) < 0.0:
                 dim(au, av, bu, bv, cu, cv, columns, rows, shade, face_of, catches, light[3])
         else:
             for k in range(2, clip(xyz, s, a, b, c, lens, clipped)):
                 o, p, q = clipped[0], clipped[k - 1], clipped[k]
-                dim(o[0], o[1], p[0], p[1], q[0], q[1], columns, rows, shade, face_of, catches, light[3])
+                dim(
+                    o[0],
+                    o[1],
+                    p[0],
+                    p[1],
+                    q[0],
+                    q[1],
+                    columns,
+                    rows,
+                    shade,
+                    face_of,
+                    catches,
+                    light[3],
+                )
 
 
 @njit(cache=True, nogil=True)
 def place(vertices, normals, frame_start, poses, X_CB, lens, light, xyz, uvw, s):  # type: ignore[no-untyped-def]
-    """Per vertex: position in C, its projection, and ambient + diffuse * max(0, n.l) + sky * n_z."""
+    """Per vertex: position in C, projection, and ambient + diffuse * max(0, n.l) + sky * n_z."""
     for i in range(len(poses)):
         first, end = frame_start[i], frame_start[i + 1]
         if first == end:
@@ -95,7 +126,11 @@ def place(vertices, normals, frame_start, poses, X_CB, lens, light, xyz, uvw, s)
         X = np.empty((3, 4))
         for k in range(3):
             for j in range(4):
-                X[k, j] = X_CB[k, 0] * poses[i, 0, j] + X_CB[k, 1] * poses[i, 1, j] + X_CB[k, 2] * poses[i, 2, j]
+                X[k, j] = (
+                    X_CB[k, 0] * poses[i, 0, j]
+                    + X_CB[k, 1] * poses[i, 1, j]
+                    + X_CB[k, 2] * poses[i, 2, j]
+                )
             X[k, 3] += X_CB[k, 3]
         lx = light[0] * poses[i, 0, 0] + light[1] * poses[i, 1, 0] + light[2] * poses[i, 2, 0]
         ly = light[0] * poses[i, 0, 1] + light[1] * poses[i, 1, 1] + light[2] * poses[i, 2, 1]
@@ -107,10 +142,18 @@ def place(vertices, normals, frame_start, poses, X_CB, lens, light, xyz, uvw, s)
             cy = X[1, 0] * x + X[1, 1] * y + X[1, 2] * z + X[1, 3]
             cz = X[2, 0] * x + X[2, 1] * y + X[2, 2] * z + X[2, 3]
             xyz[v, 0], xyz[v, 1], xyz[v, 2] = cx, cy, cz
-            w = 1.0 / cz if cz > NEAR_M else 0.0
-            uvw[v, 0], uvw[v, 1], uvw[v, 2] = lens[0] * cx * w + lens[2], lens[1] * cy * w + lens[3], w
+            w = 1.0 / cz if cz > lens[4] else 0.0
+            uvw[v, 0], uvw[v, 1], uvw[v, 2] = (
+                lens[0] * cx * w + lens[2],
+                lens[1] * cy * w + lens[3],
+                w,
+            )
             x, y, z = float(normals[v, 0]), float(normals[v, 1]), float(normals[v, 2])
-            s[v] = light[3] + light[4] * max(0.0, x * lx + y * ly + z * lz) + light[5] * (x * ux + y * uy + z * uz)
+            s[v] = (
+                light[3]
+                + light[4] * max(0.0, x * lx + y * ly + z * lz)
+                + light[5] * (x * ux + y * uy + z * uz)
+            )
 
 
 @njit(cache=True, nogil=True)
@@ -129,13 +172,16 @@ def clip(xyz, s, a, b, c, lens, out):  # type: ignore[no-untyped-def]
     for k in range(3):
         p = a if k == 0 else (b if k == 1 else c)
         q = b if k == 0 else (c if k == 1 else a)
-        if xyz[p, 2] > NEAR_M:
+        if xyz[p, 2] > lens[4]:
             w = 1.0 / xyz[p, 2]
-            out[count, 0], out[count, 1] = lens[0] * xyz[p, 0] * w + lens[2], lens[1] * xyz[p, 1] * w + lens[3]
+            out[count, 0], out[count, 1] = (
+                lens[0] * xyz[p, 0] * w + lens[2],
+                lens[1] * xyz[p, 1] * w + lens[3],
+            )
             out[count, 2], out[count, 3] = w, s[p]
             count += 1
-        if (xyz[p, 2] > NEAR_M) != (xyz[q, 2] > NEAR_M):
-            t, w = (NEAR_M - xyz[p, 2]) / (xyz[q, 2] - xyz[p, 2]), 1.0 / NEAR_M
+        if (xyz[p, 2] > lens[4]) != (xyz[q, 2] > lens[4]):
+            t, w = (lens[4] - xyz[p, 2]) / (xyz[q, 2] - xyz[p, 2]), 1.0 / lens[4]
             x, y = xyz[p, 0] + t * (xyz[q, 0] - xyz[p, 0]), xyz[p, 1] + t * (xyz[q, 1] - xyz[p, 1])
             out[count, 0], out[count, 1] = lens[0] * x * w + lens[2], lens[1] * y * w + lens[3]
             out[count, 2], out[count, 3] = w, s[p] + t * (s[q] - s[p])
@@ -148,7 +194,12 @@ def fill(  # type: ignore[no-untyped-def]
     au, av, aw, as_, bu, bv, bw, bs, cu, cv, cw, cs, columns, rows, nearness, shade, face_of, f
 ):
     """Write a triangle where it is nearest. w is linear on the screen; s is taken to be."""
-    if max(au, bu, cu) <= 0.0 or min(au, bu, cu) >= columns or max(av, bv, cv) <= 0.0 or min(av, bv, cv) >= rows:
+    if (
+        max(au, bu, cu) <= 0.0
+        or min(au, bu, cu) >= columns
+        or max(av, bv, cv) <= 0.0
+        or min(av, bv, cv) >= rows
+    ):
         return
     area = (bu - au) * (cv - av) - (cu - au) * (bv - av)
     if area == 0.0:
@@ -186,7 +237,12 @@ def fill(  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def dim(au, av, bu, bv, cu, cv, columns, rows, shade, face_of, catches, factor):  # type: ignore[no-untyped-def]
     """Darken, once, the catching samples inside a triangle."""
-    if max(au, bu, cu) <= 0.0 or min(au, bu, cu) >= columns or max(av, bv, cv) <= 0.0 or min(av, bv, cv) >= rows:
+    if (
+        max(au, bu, cu) <= 0.0
+        or min(au, bu, cu) >= columns
+        or max(av, bv, cv) <= 0.0
+        or min(av, bv, cv) >= rows
+    ):
         return
     if bv < av:
         au, av, bu, bv = bu, bv, au, av
@@ -214,7 +270,7 @@ def dim(au, av, bu, bv, cu, cv, columns, rows, shade, face_of, catches, factor):
 
 @njit(cache=True, nogil=True)
 def resolve(out, shade, face_of, n, face_rgb, horizon, backdrop):  # type: ignore[no-untyped-def]
-    """Average n x n samples to a pixel; empty samples show backdrop[0] below, [1] above the horizon.
+    """Average n x n samples to a pixel; empty ones show backdrop[0] below, [1] above the horizon.
 
     out (H, W, 3) uint8. horizon: a, b, c with a*u + b*v + c > 0 where a ray climbs in B.
     """
@@ -230,7 +286,11 @@ def resolve(out, shade, face_of, n, face_rgb, horizon, backdrop):  # type: ignor
                     if f == -1:
                         x, y = u + (j + 0.5) / n - 0.5, v + (i + 0.5) / n - 0.5
                         side = 1 if horizon[0] * x + horizon[1] * y + horizon[2] > 0.0 else 0
-                        r, g, b = r + backdrop[side, 0], g + backdrop[side, 1], b + backdrop[side, 2]
+                        r, g, b = (
+                            r + backdrop[side, 0],
+                            g + backdrop[side, 1],
+                            b + backdrop[side, 2],
+                        )
                     else:
                         f = f if f >= 0 else IN_SHADOW - f
                         s = shade[at + j]

@@ -53,7 +53,9 @@ def panda_folder() -> Path:
 
     folder = Path(pybullet_data.getDataPath()) / "franka_panda"
     if not (folder / "panda.urdf").is_file():
-        raise VisualsError(f"{folder / 'panda.urdf'}: not there; reinstall pybullet, which brings it")
+        raise VisualsError(
+            f"{folder / 'panda.urdf'}: not there; reinstall pybullet, which brings it"
+        )
     return folder
 
 
@@ -72,18 +74,29 @@ def panda_meshes(detail: Detail = "hulls") -> list[Mesh]:
 
 def box_mesh(
     link: str,
-    size_m: tuple[float, float, float] | NDArray[np.float64],
+    size_m: tuple[float, float, float],
     rgb: tuple[float, float, float],
-    X_LG: NDArray[np.float64] | None = None,
+    centre_m: tuple[float, float, float] = (0.0, 0.0, 0.0),
 ) -> Mesh:
-    """A box of full edge lengths ``size_m`` at X_LG (4, 4), the box centre in the link frame."""
+    """A box of full edge lengths ``size_m`` with its middle at ``centre_m`` of its frame."""
     corners = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], float)
     quads = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
     faces = np.array([t for a, b, c, d in quads for t in ((a, b, c), (a, c, d))])
-    vertices = corners * np.asarray(size_m) / 2.0
-    if X_LG is not None:
-        vertices = vertices @ X_LG[:3, :3].T + X_LG[:3, 3]
-    return _mesh(link, vertices, faces, rgb)
+    return _mesh(link, corners * np.array(size_m) / 2.0 + centre_m, faces, rgb)
+
+
+def join_meshes(meshes: list[Mesh]) -> Mesh:
+    """Meshes of one frame and colour as one, called after the first."""
+    starts = np.cumsum([0] + [len(mesh.vertices_m) for mesh in meshes[:-1]])
+    return Mesh(
+        meshes[0].link,
+        np.concatenate([mesh.vertices_m for mesh in meshes]),
+        np.concatenate([mesh.normals for mesh in meshes]),
+        np.concatenate([m.faces + at for m, at in zip(meshes, starts, strict=True)]).astype(
+            np.int32
+        ),
+        meshes[0].rgb,
+    )
 
 
 def cache_folder() -> Path:
