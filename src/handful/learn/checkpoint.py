@@ -154,7 +154,7 @@ def restore_optimizer(
             raise CheckpointError(
                 f"{full}: the checkpoint has {tuple(value.shape)}, this optimiser {expected}"
             )
-        # Fused steps walk moments and parameters as flat memory: the layout must be the parameter's.
+        # Fused steps walk both as flat memory: a moment's layout must be its parameter's.
         same = torch.empty_like(parameter, dtype=value.dtype) if value.ndim else value
         with torch.no_grad():
             state.setdefault(int(index), {})[key] = same.copy_(value) if value.ndim else value

@@ -1,10 +1,11 @@
 """The memory of the learner: two rings of experience, online and demonstrated, in one store.
 
-Episode ends are the part that goes wrong elsewhere, so they are stated here once. Every observation
-of an episode has a slot of its own, its last one too; a transition's successor is at most ``n_step``
-slots ahead and never past its own episode's last observation. Success and fault carry discount 0; a
-time limit carries gamma^n and so bootstraps from the last observation before the clock ran out. A
-transition leaves the sample as soon as the ring has overwritten any frame of its stack.
+Episode ends are the part that goes wrong elsewhere, so they are stated here once. Every
+observation of an episode has a slot of its own, its last one too; a transition's successor is at
+most ``n_step`` slots ahead and never past its own episode's last observation. Success and fault
+carry discount 0; a time limit carries gamma^n and so bootstraps from the last observation before
+the clock ran out. A transition leaves the sample as soon as the ring has overwritten any frame of
+its stack.
 
 Not for several threads at once: whoever adds also samples.
 """
@@ -128,7 +129,7 @@ class ReplayBuffer:
         store, slot = self.store, self._slot(left)
         store.action[slot] = action
         store.reward[slot], store.discount[slot], store.ahead[slot] = 0.0, 1.0, 0
-        # One more reward for each of the last n transitions: their return grows, their bootstrap moves.
+        # The last n transitions each gain a reward, and their bootstrap moves one step on.
         for serial in range(max(self._start, left - self.n_step + 1), left + 1):
             slot = self._slot(serial)
             if serial < left and store.ahead[slot] == 0:
@@ -174,7 +175,7 @@ class ReplayBuffer:
         return self._first + np.arange(self._start, self._count) % self._slots
 
     def copy_episode(self, slots: NDArray[np.int64]) -> int:
-        """Append an episode that lies in other slots of the same store; its transitions are counted."""
+        """Append an episode from other slots of the same store; returns its transition count."""
         store, self._start, before = self.store, self._count, self._head
         for source in slots:
             slot = self._push(store.frames[source], store.state[source])
@@ -222,10 +223,10 @@ class ReplayBuffer:
 
 
 class MixedReplay:
-    """Online and demonstrated experience side by side, drawn in a fixed share (RLPD, arXiv:2302.02948).
+    """Online and demonstrated experience, drawn in a fixed share (RLPD, arXiv:2302.02948).
 
-    ``online`` is region 0 and ``demo`` region 1 of one ``store``, so one index space (and one feature
-    cache) serves both.
+    ``online`` is region 0 and ``demo`` region 1 of one ``store``, so one index space (and one
+    feature cache) serves both.
     """
 
     def __init__(
@@ -237,7 +238,7 @@ class MixedReplay:
         discount: float = 0.99,
         setting: str = "replay.capacity",
     ) -> None:
-        """Reserve ``capacity`` online and ``demo_capacity`` demo observations; see ``ReplayBuffer``."""
+        """Reserve ``capacity`` online and ``demo_capacity`` demo slots; see ``ReplayBuffer``."""
         self.store = Store(spec, (capacity, demo_capacity), setting)
         self.online = ReplayBuffer(spec, capacity, n_step, discount, self.store, 0)
         self.demo = ReplayBuffer(spec, demo_capacity, n_step, discount, self.store, 1)
@@ -275,7 +276,7 @@ class MixedReplay:
         self._ended_online = transition.last and not transition.demo
 
     def keep_success(self) -> int:
-        """Copy the online episode that has just ended to the demo side; the transitions are counted.
+        """Copy the online episode that has just ended to the demo side; returns its transitions.
 
         Nothing is copied (0) when none has just ended, when the ring has eaten its beginning, or
         when it would push a demonstration out.

@@ -1,8 +1,8 @@
 """The arrays behind the replay: every observation once, stacks and successors by index.
 
-A slot holds one observation: the newest frame of every camera, the state vector, and the transition
-that left it, if one did. Slots lie in regions (one a stream of experience), each a ring; a region's
-slots wrap around inside it. Nothing here knows which slots are worth sampling: ``learn.replay`` does.
+A slot holds one observation: the newest frame of every camera, the state vector, and the
+transition that left it, if one did. Slots lie in regions (one a stream of experience), each a ring;
+a region's slots wrap around inside it. Which slots are worth sampling, ``learn.replay`` knows.
 """
 
 import logging
@@ -133,7 +133,7 @@ class Store:
         out: NDArray[np.uint8],
         cameras: tuple[int, int] | None = None,
     ) -> None:
-        """Augmented (B, h, w, 3*K*C) pictures of (B, K) stacks into ``out``: ``gather_pictures``."""
+        """Augmented (B, h, w, 3*K*C) pictures of (B, K) stacks: see ``gather_pictures``."""
         gather_pictures(self.frames, frames, offsets_px, out, cameras)
 
 
