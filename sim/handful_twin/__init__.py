@@ -7,6 +7,9 @@ pictures (``raster`` is the fast one, ``visuals`` what it draws); ``tasks`` says
 and what success is. ``settings`` has the numbers.
 """
 
+from handful_twin.env import HandfulEnv, register
 from handful_twin.task_env import TwinTaskEnv, make_env
 
-__all__ = ["TwinTaskEnv", "make_env"]
+register()
+
+__all__ = ["HandfulEnv", "TwinTaskEnv", "make_env"]

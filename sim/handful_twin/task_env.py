@@ -7,15 +7,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from handful.config import ConfigError, load
-from handful.contract import ArmState, Command, Frame, Observation, Spec, Transition
+from handful.contract import ArmState, Command, Observation, Spec, Transition
 from handful.rig.camera import Camera
 from handful.rig.episode import EpisodeError, EpisodeTable, Phase
 from handful.rig.loop import ControlLoop
 from handful.rig.settings import RigSettings
 from handful_twin import kinematics
+from handful_twin.renderers import make_renderer
+from handful_twin.scene import Scene
 from handful_twin.settings import TwinSettings
 from handful_twin.tasks import Task, Truth, make_task
 from handful_twin.twin_arm import TwinArm, TwinClock
+from handful_twin.twin_camera import TwinCamera
 from handful_twin.world import Motors, World, WorldState
 
 _SETTLE_STEPS = 12  # physics steps after a reset, so that boxes rest before the first picture
@@ -29,7 +32,12 @@ class EnvState:
     world: WorldState
     target: Command
     table: EpisodeTable
-    loop: dict[str, object]
+    observation: Observation
+    step_m: NDArray[np.float64]
+
+    def drop(self) -> None:
+        """Give back Bullet's copy now, not when the last reference goes; twice is safe."""
+        self.world.drop()
 
 
 class TwinTaskEnv:
@@ -55,13 +63,21 @@ class TwinTaskEnv:
         self.world = World(twin, task.boxes())
         self.arm = TwinArm(self.world)
         self.clock = TwinClock(self.world)
-        self.cameras: dict[str, Camera] = {
-            name: _TinyCamera(self.world, name, rig, twin) for name in rig.cameras
+        scene = Scene(self.world, twin.visuals)
+        self._renderer = make_renderer(
+            scene, twin.renderer, twin.antialias, full=twin.visuals == "full"
+        )
+        self._eyes = {
+            name: TwinCamera(name, self.world, self._renderer, where, rig.cameras.get(name))
+            for name, where in twin.cameras.items()
         }
+        self.cameras: dict[str, Camera] = {name: self._eyes[name] for name in rig.cameras}
         for camera in self.cameras.values():
             camera.open()
         self._loop = ControlLoop(rig, self.cameras, self.arm, self.clock)
         self._table = EpisodeTable(task.settings.horizon_steps, task.settings.hold_steps)
+        self._seen: Observation | None = None
+        self._step_m = np.zeros(3)
         self._start_q_rad, _ = kinematics.solve_down(
             kinematics.Q_HOME_RAD, np.array([0.49, 0.0, 0.2]), 0.0, _IK_ITERATIONS, 1e-9
         )
@@ -94,7 +110,9 @@ class TwinTaskEnv:
         self.world.advance(_SETTLE_STEPS)
         self.arm.target = Command(start.p_BT_m, start.yaw_rad, start.gripper_m)
         self._table.start()
-        return self._loop.begin()
+        self._step_m = np.zeros(3)
+        self._seen = self._loop.begin()
+        return self._seen
 
     def step(self, action: ArrayLike) -> Transition:
         """One tick of the control loop.
@@ -110,6 +128,7 @@ class TwinTaskEnv:
                 f"step needs a running episode, this one is {self._table.phase.value}; call reset(seed)"
             )
         tick = self._loop.tick(action)
+        self._seen, self._step_m = tick.observation, tick.verdict.step_m
         truth = self.truth()
         met = self.task.success(truth)
         self._table.advance(met)
@@ -127,6 +146,26 @@ class TwinTaskEnv:
             },
         )
 
+    def save(self) -> EnvState:
+        """This moment of a begun episode, to ``restore`` as often as wanted."""
+        if self._seen is None:
+            raise EpisodeError("save needs a begun episode; call reset(seed)")
+        return EnvState(
+            self.world.save(), self.arm.target, copy.copy(self._table), self._seen, self._step_m
+        )
+
+    def restore(self, state: EnvState) -> Observation:
+        """Go back to a moment saved by this environment; what follows is bit-identical.
+
+        Returns the observation of that moment.
+        """
+        self.world.restore(state.world)
+        self.arm.target = state.target
+        self._table = copy.copy(state.table)
+        self._seen, self._step_m = state.observation, state.step_m
+        self._loop.resume(state.observation, state.step_m)
+        return state.observation
+
     def truth(self) -> Truth:
         """What only the simulator knows, now. For success, demonstrators and tests; not for policies."""
         state = self.arm.state()
@@ -137,16 +176,27 @@ class TwinTaskEnv:
         """The arm as the rig reads it."""
         return self.arm.state()
 
-    def render(self, camera: str | None = None, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
-        """A picture (H, W, 3) uint8 of a camera, the first one by default; size: (height, width)."""
+    def render(
+        self, camera: str | None = None, size: tuple[int, int] | None = None
+    ) -> NDArray[np.uint8]:
+        """What a twin camera sees now, (H, W, 3) uint8 RGB, at any size with the same field of view.
+
+        Args:
+            camera: a name in ``twin.cameras``; the rig's first by default.
+            size: (height, width) [px]; (256, 256) by default.
+        Raises:
+            ConfigError: no such camera.
+        """
         name = camera or next(iter(self.rig.cameras))
-        height, width = size or (256, 256)
-        return _tiny_picture(self.world, self.twin, name, width, height)
+        if name not in self._eyes:
+            raise ConfigError(f"no camera {name!r}; the twin has {', '.join(sorted(self._eyes))}")
+        return self._eyes[name].picture(*(size or (256, 256)))
 
     def close(self) -> None:
         """Let cameras and physics go; twice is safe."""
         for camera in self.cameras.values():
             camera.close()
+        self._renderer.close()
         self.world.close()
 
 
@@ -159,46 +209,3 @@ def make_env(
         rig if rig is not None else load(RigSettings, "rig"),
         twin if twin is not None else load(TwinSettings, "twin"),
     )
-
-
-class _TinyCamera:
-    """Bullet's own CPU renderer behind the ``Camera`` door."""
-
-    def __init__(self, world: World, name: str, rig: RigSettings, twin: TwinSettings) -> None:
-        self.name = name
-        self._world, self._twin, self._rig = world, twin, rig.cameras[name]
-
-    def open(self) -> None:
-        pass
-
-    def latest(self, max_age_s: float) -> Frame:
-        pixels = _tiny_picture(
-            self._world, self._twin, self.name, self._rig.width_px, self._rig.height_px
-        )
-        return Frame(self.name, pixels, self._world.time_s, f"{self.name}_optical")
-
-    def close(self) -> None:
-        pass
-
-
-def _tiny_picture(
-    world: World, twin: TwinSettings, name: str, width: int, height: int
-) -> NDArray[np.uint8]:
-    import pybullet
-
-    s = twin.cameras[name]
-    eye, at, up = np.array(s.position_m), np.array(s.look_at_m), np.array(s.up)
-    if s.attach == "hand":
-        q_rad, _ = world.joints()
-        frames = np.empty((kinematics.FRAMES, 4, 4))
-        kinematics.forward(q_rad, frames)
-        hand = frames[kinematics.HAND]
-        eye, at, up = (hand[:3, :3] @ eye + hand[:3, 3], hand[:3, :3] @ at + hand[:3, 3], hand[:3, :3] @ up)
-    view = pybullet.computeViewMatrix(eye.tolist(), at.tolist(), up.tolist())
-    projection = pybullet.computeProjectionMatrixFOV(s.fov_y_deg, width / height, s.near_m, s.far_m)
-    _, _, rgba, _, _ = pybullet.getCameraImage(
-        width, height, view, projection, lightDirection=[0.4, -0.5, 1.2], lightColor=[1, 1, 1],
-        lightDistance=2.0, shadow=0, lightAmbientCoeff=0.65, lightDiffuseCoeff=0.4,
-        lightSpecularCoeff=0.05, renderer=pybullet.ER_TINY_RENDERER, physicsClientId=world.client,
-    )  # fmt: skip
-    return np.ascontiguousarray(np.reshape(rgba, (height, width, 4))[:, :, :3]).astype(np.uint8)

@@ -32,6 +32,7 @@ Array = NDArray[np.float64]
 #: Bullet's joint indices of the seven arm joints and the two fingers in panda.urdf.
 ARM_JOINTS = list(range(7))
 FINGER_JOINTS = [9, 10]
+_ALL_JOINTS = ARM_JOINTS + FINGER_JOINTS
 #: URDF link name -> Bullet link index; the base (-1) is ``panda_link0``.
 LINKS = {
     "panda_link0": -1,
@@ -41,7 +42,7 @@ LINKS = {
     "panda_rightfinger": 10,
 }
 FINGER_MAX_M = 0.04  # each finger's travel: panda.urdf, panda_finger_joint1
-_FINGER_Z_M = 0.0584  # finger joint beyond the hand: panda.urdf
+FINGER_Z_M = 0.0584  # finger joint beyond the hand: panda.urdf
 _PAD_SIZE_M = (0.02, 0.016, 0.049)  # box pads; they end 3.9 mm beyond the tip, as the mesh nearly does
 _PAD_CENTRE_Z_M = 0.026
 TABLE_SIZE_M = (0.7, 1.0, 0.05)
@@ -105,6 +106,7 @@ class World:
             for name, box in self.boxes.items()
         }
         self.steps = 0
+        self._joints: tuple[Array, Array] | None = None
         self.motors = Motors(kinematics.Q_HOME_RAD.copy(), 2.0 * FINGER_MAX_M)
         self._untouched = self.save()
 
@@ -120,7 +122,7 @@ class World:
         """
         pybullet.restoreState(self._untouched.bullet_id, physicsClientId=self.client)
         values = [*q_rad, 0.5 * gripper_m, 0.5 * gripper_m]
-        for joint, value in zip(ARM_JOINTS + FINGER_JOINTS, values, strict=True):
+        for joint, value in zip(_ALL_JOINTS, values, strict=True):
             pybullet.resetJointState(self.arm, joint, value, 0.0, physicsClientId=self.client)
         for name, body in self.bodies.items():
             p_m, quat_xyzw = poses.get(name, (_PARKED_M, (0.0, 0.0, 0.0, 1.0)))
@@ -128,6 +130,7 @@ class World:
                 body, list(p_m), list(quat_xyzw), physicsClientId=self.client
             )
         self.steps = 0
+        self._joints = None
         self.command(Motors(np.array(q_rad, np.float64), float(gripper_m)))
 
     def command(self, motors: Motors) -> None:
@@ -168,13 +171,16 @@ class World:
         for _ in range(steps):
             step(client)
         self.steps += max(steps, 0)
+        self._joints = None
 
     def joints(self) -> tuple[Array, Array]:
-        """Positions and velocities (9,) of the seven joints [rad, rad/s] and two fingers [m, m/s]."""
-        states = pybullet.getJointStates(
-            self.arm, ARM_JOINTS + FINGER_JOINTS, physicsClientId=self.client
-        )
-        return np.array([s[0] for s in states]), np.array([s[1] for s in states])
+        """Positions, velocities (9,) of seven joints [rad, rad/s] and two fingers [m, m/s]; read-only."""
+        if self._joints is None:
+            states = pybullet.getJointStates(self.arm, _ALL_JOINTS, physicsClientId=self.client)
+            values = np.array([s[:2] for s in states]).T.copy()
+            values.setflags(write=False)  # arm, cameras and judge of one moment share them
+            self._joints = values[0], values[1]
+        return self._joints
 
     def body_pose(self, name: str) -> tuple[Array, Array]:
         """p_BO_m (3,) and quat_xyzw (4,) of a task's body."""
@@ -192,6 +198,7 @@ class World:
         """Go back to a saved moment of this world; what follows is bit-identical to what followed."""
         pybullet.restoreState(state.bullet_id, physicsClientId=self.client)
         self.steps = state.steps
+        self._joints = None
         self.command(state.motors)
 
     def close(self) -> None:
