@@ -1,1 +1,1 @@
-"""The stories the ``handful`` command tells: collect, pretrain, train, evaluate, report, bench, demo."""
+"""The stories the command tells: collect, pretrain, train, evaluate, report, bench, demo."""

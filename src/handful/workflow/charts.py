@@ -1,4 +1,4 @@
-"""Small charts as SVG text: lines, dots and an interval, with no script, font or file from outside."""
+"""Small charts as SVG text: lines, dots, an interval; no script, font or file from outside."""
 
 import math
 from collections.abc import Sequence
@@ -51,7 +51,7 @@ class Plot:
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """Round numbers (1, 2 or 5 times a power of ten) covering [low, high] in about ``count`` steps."""
+    """Round numbers (1, 2, 5 times a power of ten) over [low, high] in about ``count`` steps."""
     if not high > low:
         return [low]
     raw = (high - low) / max(count, 1)
@@ -135,7 +135,9 @@ def dot_chart(
     return _svg(width, height, body, title or y_label)
 
 
-def interval_bar(rate: float, low: float, high: float, *, width: int = 560, height: int = 54) -> str:
+def interval_bar(
+    rate: float, low: float, high: float, *, width: int = 560, height: int = 54
+) -> str:
     """A success rate on a 0-100 % rule with its confidence interval as a band."""
     plot = Plot(width, height, (0.0, 1.0), (0.0, 1.0), left=14, right=14, top=6, bottom=24)
     middle = (plot.top + height - plot.bottom) / 2
@@ -144,7 +146,8 @@ def interval_bar(rate: float, low: float, high: float, *, width: int = 560, heig
         x = plot.x(tick)
         body.append(
             f'<line x1="{x:.1f}" x2="{x:.1f}" y1="6" y2="{height - 22}" stroke="{GRID}"/>'
-            f'<text x="{x:.1f}" y="{height - 8}" class="tick" text-anchor="middle">{tick:.0%}</text>'
+            f'<text x="{x:.1f}" y="{height - 8}" class="tick" text-anchor="middle">'
+            f"{tick:.0%}</text>"
         )
     band = max(plot.x(high) - plot.x(low), 2.0)
     body.append(
@@ -164,7 +167,7 @@ def scatter(
     height: int = 360,
     title: str = "",
 ) -> str:
-    """Points on a plane coloured by ``values`` from dark (low) to yellow (high), with a colour bar."""
+    """Points on a plane coloured by ``values``, dark (low) to yellow (high), with a colour bar."""
     if not points:
         return '<p class="empty">no frames recorded</p>'
     xs, ys = [p[0] for p in points], [p[1] for p in points]
@@ -185,7 +188,8 @@ def scatter(
         y = top + tall * k / steps
         colour = gradient(1 - k / (steps - 1))
         body.append(
-            f'<rect x="{bar}" y="{y:.1f}" width="12" height="{tall / steps + 0.6:.1f}" fill="{colour}"/>'
+            f'<rect x="{bar}" y="{y:.1f}" width="12" height="{tall / steps + 0.6:.1f}" '
+            f'fill="{colour}"/>'
         )
     for value, y in ((high, top + 5), ((low + high) / 2, top + tall / 2 + 4), (low, top + tall)):
         body.append(f'<text x="{bar + 17}" y="{y:.1f}" class="tick">{value:.3g}</text>')
@@ -232,13 +236,15 @@ def _axes(plot: Plot, x_label: str, y_label: str, percent: bool) -> list[str]:
         label = f"{value:.0%}" if percent else number(value)
         parts.append(
             f'<line x1="{plot.left}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}" stroke="{GRID}"/>'
-            f'<text x="{plot.left - 8}" y="{y + 4:.1f}" class="tick" text-anchor="end">{label}</text>'
+            f'<text x="{plot.left - 8}" y="{y + 4:.1f}" class="tick" text-anchor="end">'
+            f"{label}</text>"
         )
     for value in ticks(*plot.x_range, 5):
         x = plot.x(value)
         parts.append(
             f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{base}" y2="{base + 4}" stroke="{FAINT}"/>'
-            f'<text x="{x:.1f}" y="{base + 16}" class="tick" text-anchor="middle">{number(value)}</text>'
+            f'<text x="{x:.1f}" y="{base + 16}" class="tick" text-anchor="middle">'
+            f"{number(value)}</text>"
         )
     parts.append(f'<line x1="{plot.left}" x2="{right}" y1="{base}" y2="{base}" stroke="{FAINT}"/>')
     middle = (plot.left + right) / 2

@@ -31,7 +31,7 @@ class Curve:
         if tensorboard is not None:
             from torch.utils.tensorboard import SummaryWriter
 
-            self._board = SummaryWriter(str(tensorboard), max_queue=200, flush_secs=10)  # type: ignore[no-untyped-call]
+            self._board = SummaryWriter(str(tensorboard), max_queue=200, flush_secs=10)
 
     def add(self, kind: str, *, env_steps: int, updates: int, wall_s: float, **values: Any) -> None:
         """Write one event; NaN and infinities become ``null`` so that every reader can parse it."""

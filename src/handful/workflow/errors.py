@@ -1,4 +1,4 @@
-"""Which errors are sentences for the person at the keyboard, and which are bugs with a traceback."""
+"""Which errors are sentences for people, and which are bugs with a traceback."""
 
 import errno
 

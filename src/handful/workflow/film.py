@@ -1,4 +1,4 @@
-"""Moving pictures for people: a wide view with what the policy sees beside it, as WebP, GIF or MP4."""
+"""Moving pictures for people: a wide view and what the policy sees, as WebP, GIF or MP4."""
 
 import base64
 import io
@@ -50,7 +50,7 @@ def save(frames: Sequence[Picture], path: Path, rate_hz: float, hold_s: float = 
     """Write frames (H, W, 3) uint8 RGB as a looping film; the last one is held ``hold_s``.
 
     Args:
-        path: the ending decides: ``.webp`` (plays in any browser, also embedded), ``.gif``, ``.mp4``.
+        path: the ending decides: ``.webp`` (any browser, also embedded), ``.gif``, ``.mp4``.
         rate_hz: frames a second.
     Raises:
         RunError: no frames, or an ending that is none of these.
@@ -77,7 +77,7 @@ def png(picture: Picture) -> bytes:
 
 
 def data_uri(content: bytes, kind: str) -> str:
-    """Bytes as a ``data:`` address, so that a page needs no other file. ``kind``: ``image/png``..."""
+    """Bytes as a ``data:`` address, so that a page needs no other file; kind: ``image/png``..."""
     return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
@@ -105,9 +105,7 @@ def _mp4(frames: Sequence[Picture], path: Path, rate_hz: float) -> None:
     import cv2
 
     height, width = frames[0].shape[:2]
-    writer = cv2.VideoWriter(
-        str(path), cv2.VideoWriter.fourcc(*"mp4v"), rate_hz, (width, height)
-    )
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), rate_hz, (width, height))
     if not writer.isOpened():
         raise RunError(f"{path}: OpenCV cannot write MP4 here; use a .webp or .gif ending")
     for frame in frames:

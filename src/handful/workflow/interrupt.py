@@ -1,4 +1,4 @@
-"""Ctrl-C at a good moment: the first one asks, the loop answers between two updates; the second insists."""
+"""Ctrl-C at a good moment: the first one asks, between two updates; the second insists."""
 
 import signal
 from types import FrameType, TracebackType
@@ -38,7 +38,10 @@ class Interrupt:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)

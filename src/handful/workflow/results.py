@@ -11,6 +11,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from handful.workflow.errors import RunError
+
 Z_95 = 1.959963984540054
 """Two-sided 95 % quantile of the normal distribution."""
 
@@ -37,7 +39,7 @@ def quantile(values: Sequence[float], q: float) -> float:
 
 
 def commit(folder: Path | None = None) -> str:
-    """Short hash of the checkout the code runs from, ``+`` when changed, ``unknown`` outside git."""
+    """Short hash of the checkout the code is in, ``+`` when changed; ``unknown`` without git."""
     where = folder or Path(__file__).resolve().parent
     text = _git(where, "describe", "--always", "--dirty=+", "--abbrev=10", "--exclude=*")
     return text or "unknown"
@@ -47,7 +49,9 @@ def machine() -> dict[str, Any]:
     """What the numbers were measured on: processor, usable cores, memory, accelerator, system."""
     facts: dict[str, Any] = {
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
         "memory_gib": _memory_gib(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
     }
@@ -76,6 +80,23 @@ def write_json(path: str | Path, values: dict[str, Any]) -> None:
         sys.stdout.flush()
         return
     write_text(Path(path), text)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """One JSON object, or ``None`` when there is no such file.
+
+    Raises:
+        RunError: the file is not a JSON object.
+    """
+    if not path.is_file():
+        return None
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RunError(f"{path}: not valid JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise RunError(f"{path}: expected one JSON object, got {type(values).__name__}")
+    return values
 
 
 def write_text(path: Path, text: str) -> None:

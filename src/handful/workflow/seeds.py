@@ -44,7 +44,7 @@ def episode_seed(purpose: Purpose, seed: int, index: int) -> int:
         raise ConfigError(f"--seed {seed}: expected 0 to {SEEDS - 1}")
     if not 0 <= index < EPISODES:
         raise ConfigError(
-            f"episode {index}: a run has at most {EPISODES} episodes of a kind, so that the seeds of "
-            "training and evaluation never meet; start a new run with another --seed"
+            f"episode {index}: a run has at most {EPISODES} episodes of a kind, so that the seeds "
+            "of training and evaluation never meet; start a new run with another --seed"
         )
     return int(purpose) + EPISODES * seed + index

@@ -10,9 +10,9 @@ class TrainSettings(Settings):
 
     demos: successful demonstrations to learn from. steps: environment steps of the agent's own
     experience after which training ends; minutes: wall-clock limit of training [min], whichever
-    comes first. stop_success: end early when the success rate over the last ``stop_window`` training
-    episodes reaches this (``None``: never). check_every_steps: evaluate every so many env steps on
-    seeds of their own, in an environment of its own (0: never), for check_episodes episodes;
+    comes first. stop_success: end early when the success rate over the last ``stop_window``
+    training episodes reaches this (``None``: never). check_every_steps: evaluate every so many env
+    steps on seeds of their own, in an environment of its own (0: never), check_episodes episodes;
     stop_check_success: end early when such a check reaches this. min_steps: no early end before
     this many env steps. checkpoint_every_steps: env steps between checkpoints; what happened since
     the last one is never lost (it is in the episode log), it is only learned again. log_every_s:

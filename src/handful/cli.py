@@ -1,0 +1,377 @@
+"""The ``handful`` command: a thin layer of words over ``handful.workflow``, quick at --help."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from handful.workflow.errors import sentence
+
+F = TypeVar("F", bound=Callable[..., Any])
+_WIDE = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+class Sentence(click.ClickException):
+    """An expected error: one line, exit status 2."""
+
+    exit_code = 2
+
+    def show(self, file: Any = None) -> None:
+        click.echo(f"handful: {self.message}", err=True)
+
+
+class Handful(click.Group):
+    """Turns errors into sentences, and asks to stop into exit status 130."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order of the story, not of the alphabet."""
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        from handful.workflow.interrupt import Stopped
+
+        try:
+            return super().invoke(ctx)
+        except (click.exceptions.Exit, click.ClickException, click.Abort):
+            raise
+        except Stopped as stop:
+            run = ctx.obj or "--run DIR"
+            click.echo(
+                f"\nhandful: stopped; a checkpoint is saved. "
+                f"Go on with: handful train --run {run} --resume",
+                err=True,
+            )
+            ctx.exit(stop.code)
+        except KeyboardInterrupt:
+            click.echo("\nhandful: stopped; what is in the run folder is whole", err=True)
+            ctx.exit(130)
+        except Exception as error:
+            line = sentence(error)
+            if line is None or os.environ.get("HANDFUL_DEBUG"):
+                raise
+            raise Sentence(line) from None
+
+
+def main() -> None:
+    """The entry point: starts over with a better allocator where that pays, then obeys."""
+    from handful.workflow.process import tune_allocator
+
+    asked = sys.argv[1:]
+    if asked and asked[0] in cli.commands and not {"-h", "--help"} & set(asked):
+        tune_allocator()
+    cli(prog_name="handful")
+
+
+@click.group(cls=Handful, context_settings=_WIDE)
+@click.version_option(package_name="handful", prog_name="handful")
+def cli() -> None:
+    """From a handful of demonstrations to a reliable skill, learned from camera pixels.
+
+    \b
+    The whole story:       handful demo
+    The same, in steps:    handful collect  --run runs/mine --task lift --demos 10
+                           handful pretrain --run runs/mine
+                           handful train    --run runs/mine
+                           handful evaluate runs/mine
+                           handful report   runs/mine
+    """
+
+
+def _add(command: F, options: list[Callable[[Any], Any]]) -> F:
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def settings_options(command: F) -> F:
+    """The options that say what to train: task, profiles, single settings, seed."""
+    options = [
+        click.option(
+            "--task", metavar="NAME", help="What to learn: reach or lift.  [default: lift]"
+        ),
+        click.option(
+            "--agent",
+            metavar="NAME|FILE",
+            help="How to learn: a profile shipped in config/agent (frozen, lean, curl, ...) or a "
+            "YAML file of yours.  [default: frozen]",
+        ),
+        click.option("--rig", metavar="FILE.yaml", help="Cameras, rates and limits of the cell."),
+        click.option("--twin", metavar="FILE.yaml", help="Physics and rendering of the twin."),
+        click.option(
+            "--set",
+            "sets",
+            multiple=True,
+            metavar="GROUP.KEY=VALUE",
+            help="Change one setting; may be repeated. Groups: agent, rig, twin, task, train. "
+            "Example: --set agent.batch_size=128",
+        ),
+        click.option(
+            "--seed",
+            type=click.IntRange(0, 99),
+            help="Seed of worlds, weights and noise, 0 to 99.  [default: 0]",
+        ),
+    ]
+    return _add(command, options)
+
+
+def run_option(command: F) -> F:
+    """``--run DIR``."""
+    return _add(
+        command,
+        [
+            click.option(
+                "--run",
+                "run_dir",
+                type=click.Path(path_type=Path, file_okay=False),
+                help="Folder of the run; its config.yaml is remembered.  [default: runs/TASK]",
+            )
+        ],
+    )
+
+
+def output_options(command: F) -> F:
+    """``--json PATH``."""
+    return _add(
+        command,
+        [
+            click.option(
+                "--json",
+                "json_path",
+                metavar="PATH",
+                help="Also write the numbers as one JSON object; - for stdout (words then go to "
+                "stderr).",
+            )
+        ],
+    )
+
+
+def device_option(command: F) -> F:
+    """``--device``."""
+    return _add(
+        command,
+        [
+            click.option(
+                "--device",
+                type=click.Choice(["cpu", "cuda"]),
+                help="Where to compute.  [default: cuda when there is one, else cpu]",
+            )
+        ],
+    )
+
+
+overwrite_option = click.option(
+    "--overwrite", is_flag=True, help="Delete what this run holds and start afresh."
+)
+
+
+@cli.command()
+@settings_options
+@run_option
+@click.option("--demos", type=click.IntRange(1), metavar="N", help="How many.  [default: 10]")
+@click.option("--keep-failures", is_flag=True, help="Keep unsuccessful episodes too.")
+@overwrite_option
+@output_options
+def collect(**given: Any) -> None:
+    """Record scripted demonstrations in the twin.
+
+    Writes DIR/demos, an append-only episode log. Only successful episodes are kept. A run that has
+    some already is topped up to N.
+
+    \b
+    Example: handful collect --task lift --demos 10 --run runs/mine
+    """
+    from handful.workflow import commands
+
+    commands.collect_command(_ask(given))
+
+
+@cli.command(short_help="Teach the encoder to see, from demonstrations alone.")
+@settings_options
+@run_option
+@device_option
+@click.option("--again", is_flag=True, help="Pre-train again although it has been done.")
+@output_options
+def pretrain(**given: Any) -> None:
+    """Teach the encoder to see, on demonstration frames alone, before the first motion.
+
+    Needs demonstrations (handful collect). Writes DIR/pretrained.safetensors, from which handful
+    train starts; train does this by itself when it has not been done.
+
+    \b
+    Example: handful pretrain --run runs/mine --set agent.pretrain.updates=1600
+    """
+    from handful.workflow import commands
+
+    commands.pretrain_command(_ask(given))
+
+
+@cli.command(short_help="Learn the task by trial and error.")
+@settings_options
+@run_option
+@device_option
+@click.option("--demos", type=click.IntRange(1), metavar="N", help="Demonstrations.  [default: 10]")
+@click.option(
+    "--steps", type=click.IntRange(1), metavar="N", help="End after N env steps.  [default: 5000]"
+)
+@click.option("--minutes", type=float, metavar="M", help="End after M minutes of training.")
+@click.option(
+    "--stop-success",
+    type=click.FloatRange(0, 1),
+    metavar="P",
+    help="End early when the last 20 training episodes (train.stop_window) reach this share of "
+    "successes.",
+)
+@click.option(
+    "--check-every",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Evaluate every N env steps in worlds that are used for nothing else; 0: never.  "
+    "[default: 0]",
+)
+@click.option("--resume", is_flag=True, help="Go on with this run; nothing recorded is lost.")
+@overwrite_option
+@output_options
+def train(**given: Any) -> None:
+    """Learn the task: demonstrations, pre-training, then trial and error in the twin.
+
+    Records demonstrations and pre-trains when that has not been done. Ctrl-C saves a checkpoint;
+    after a crash or kill -9, --resume replays the episode log into the last checkpoint.
+
+    \b
+    Example: handful train --task lift --run runs/mine --steps 3000
+             tensorboard --logdir runs/mine/tb
+             handful train --run runs/mine --resume --steps 6000
+    """
+    from handful.workflow import commands
+
+    commands.train_command(_ask(given))
+
+
+@cli.command(short_help="Measure a policy in unseen worlds.")
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option(
+    "--episodes", type=click.IntRange(1), default=50, show_default=True, help="How many episodes."
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 99),
+    default=0,
+    show_default=True,
+    help="Which unseen worlds: episode i is world 4,000,000 + 10,000 SEED + i, never one of "
+    "training.",
+)
+@click.option("--no-films", is_flag=True, help="Skip films and held-out frames: quicker.")
+@device_option
+@click.option(
+    "--run",
+    "run_dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where result.json and videos go.  [default: the folder of CHECKPOINT]",
+)
+@output_options
+def evaluate(**given: Any) -> None:
+    """Measure a policy: deterministic, unseen worlds, the success criterion alone.
+
+    CHECKPOINT is a .safetensors file or a run folder. Writes result.json (success rate with a 95 %
+    Wilson interval, episode lengths), films of the best and of failed episodes, and frames for the
+    report.
+
+    \b
+    Example: handful evaluate runs/mine --episodes 100 --seed 7
+    """
+    from handful.workflow import commands
+
+    commands.evaluate_command(given)
+
+
+@cli.command(short_help="Write one HTML page about a run, or several.")
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The page.  [default: RUN/report.html; comparison.html beside the first of several]",
+)
+def report(runs: tuple[Path, ...], out: Path | None) -> None:
+    """Write one self-contained HTML page about a run, or a comparison of several.
+
+    Curves, success with its interval, films, what the encoder separates, every setting. Runs that
+    differ only in their seed are drawn as one kind.
+
+    \b
+    Example: handful report runs/mine
+             handful report runs/lean-* runs/frozen-* --out ablation.html
+    """
+    from handful.workflow import commands
+
+    commands.report_command(runs, out)
+
+
+@cli.command(short_help="Measure speed on this machine.")
+@click.argument("what", type=click.Choice(["twin", "learner"]))
+@click.option(
+    "--benchmarks",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("benchmarks"),
+    show_default=True,
+    help="The benchmarks folder of a checkout.",
+)
+@output_options
+def bench(what: str, benchmarks: Path, json_path: str | None) -> None:
+    """Measure speed on this machine, side by side with others.
+
+    twin: environment steps and frames a second, against panda-gym. learner: updates a second of
+    each profile against the published update, latency of the policy, memory a transition.
+
+    \b
+    Example: handful bench learner --json learner.json
+    """
+    from handful.workflow import commands
+
+    commands.bench_command(what, benchmarks, json_path)
+
+
+@cli.command(short_help="The whole story in one command, with a report.")
+@settings_options
+@device_option
+@click.option("--demos", type=click.IntRange(1), metavar="N", help="Demonstrations.  [default: 10]")
+@click.option("--steps", type=click.IntRange(1), metavar="N", help="End after N env steps.")
+@click.option("--minutes", type=float, metavar="M", help="End after M minutes of training.")
+@click.option(
+    "--episodes",
+    type=click.IntRange(1),
+    default=50,
+    show_default=True,
+    help="Unseen episodes at the end.",
+)
+@click.option(
+    "--run",
+    "run_dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("runs/demo"),
+    show_default=True,
+    help="Where to; a run that is there is kept beside it as DIR.previous.",
+)
+@output_options
+def demo(**given: Any) -> None:
+    """The whole story: ten demonstrations, pre-training, training, 50 unseen episodes, a report.
+
+    \b
+    Example: handful demo --task lift --demos 10
+    """
+    from handful.workflow import commands
+
+    commands.demo_command(_ask(given))
+
+
+def _ask(given: dict[str, Any]) -> dict[str, Any]:
+    """Remember the run for the sentence after Ctrl-C."""
+    context = click.get_current_context()
+    context.find_root().obj = given.get("run_dir") or f"runs/{given.get('task') or 'lift'}"
+    return given
+
+
+if __name__ == "__main__":
+    main()

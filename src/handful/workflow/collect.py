@@ -1,0 +1,101 @@
+"""Scripted demonstrations into the run's log: the successful ones, each from a world of its own."""
+
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+from handful.contract import Observation, Transition
+from handful.rig.episodes import EpisodeLog, read
+from handful.workflow.console import Console
+from handful.workflow.errors import RunError
+from handful.workflow.parts import Parts
+from handful.workflow.run_folder import RunFolder
+from handful.workflow.seeds import Purpose, episode_seed
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What collecting came to: demonstrations in the log, how many are new, failures, time."""
+
+    demos: int
+    new: int
+    failed: int
+    steps: int
+    seconds: float
+
+
+def collect(
+    parts: Parts, run: RunFolder, count: int, console: Console, keep_failures: bool = False
+) -> Collected:
+    """Top the run's log up to ``count`` demonstrations (successful ones, see ``keep_failures``).
+
+    An episode is written only when it has ended, so an interrupted one leaves nothing; calling
+    again goes on with the next unused seed.
+
+    Raises:
+        RunError: the demonstrator fails more often than it succeeds.
+    """
+    began_s = time.monotonic()
+    have, next_index, steps = _survey(run, parts)
+    if have >= count:
+        return Collected(have, 0, 0, steps, time.monotonic() - began_s)
+    env = parts.environment()
+    recipe = parts.recipe
+    new = failed = 0
+    log = EpisodeLog(run.demos, env.spec, {"task": recipe.task, "seed": recipe.seed})
+    with log, console.progress("collect", count, "demonstrations", have) as bar:
+        while have + new < count:
+            seed = episode_seed(Purpose.DEMO, recipe.seed, next_index)
+            first, transitions, success = demonstrate(parts, env, seed)
+            next_index += 1
+            failed += not success
+            if success or keep_failures:
+                log.begin(first, demo=True, info={"seed": seed, "success": success})
+                for transition in transitions:
+                    log.add(transition)
+                log.end()
+                new += 1
+                steps += len(transitions)
+            if failed > 20 + 2 * new:
+                raise RunError(
+                    f"the scripted demonstrator failed {failed} of {failed + new} times; "
+                    "twin.demo_noise may be too high, or the task's settings impossible"
+                )
+            bar.update(have + new, f"{failed} failed and left out" if failed else "")
+    env.close()
+    return Collected(have + new, new, failed, steps, time.monotonic() - began_s)
+
+
+def demonstrate(parts: Parts, env: Any, seed: int) -> tuple[Observation, list[Transition], bool]:
+    """One scripted episode: first observation, transitions (marked as demo), success."""
+    actor = parts.demonstrator(env, seed)
+    first = observation = env.reset(seed)
+    actor.reset()
+    transitions: list[Transition] = []
+    while not transitions or not transitions[-1].last:
+        transition = env.step(actor.act(observation))
+        transitions.append(replace(transition, demo=True))
+        observation = transition.next_observation
+    return first, transitions, succeeded(transitions[-1])
+
+
+def succeeded(last: Transition) -> bool:
+    """The success criterion alone: the episode ended, its future is over, and it was rewarded."""
+    return last.last and last.discount == 0.0 and last.reward > 0.0
+
+
+def _survey(run: RunFolder, parts: Parts) -> tuple[int, int, int]:
+    """Demonstrations already there, the next unused index of their seed range, and their steps."""
+    have, next_index, steps = 0, 0, 0
+    if not run.demos.is_dir():
+        return have, next_index, steps
+    start = episode_seed(Purpose.DEMO, parts.recipe.seed, 0)
+    for episode in read(run.demos):
+        if not episode.complete:
+            # Killed while this one was being written: the same seed makes it again, bit by bit.
+            episode.path.unlink()
+            continue
+        have += 1
+        steps += len(episode.transitions)
+        next_index = max(next_index, int(episode.info.get("seed", start - 1)) - start + 1)
+    return have, next_index, steps

@@ -1,0 +1,200 @@
+"""What each command does between its options and its last line: resolve, guard, run, tell."""
+
+from pathlib import Path
+from typing import Any
+
+from handful.workflow.bench import run_bench, table
+from handful.workflow.collect import collect
+from handful.workflow.console import Console
+from handful.workflow.errors import RunError
+from handful.workflow.parts import Parts
+from handful.workflow.process import use_threads
+from handful.workflow.progress import duration
+from handful.workflow.recipe import DEFAULT_TASK, Options, Recipe, resolve
+from handful.workflow.results import write_json
+from handful.workflow.run_folder import RunFolder
+
+_FLAGS = {
+    "demos": "train.demos",
+    "steps": "train.steps",
+    "minutes": "train.minutes",
+    "stop_success": "train.stop_success",
+    "check_every": "train.check_every_steps",
+}
+"""Options that are short for a ``--set``."""
+
+
+def collect_command(given: dict[str, Any]) -> None:
+    """``handful collect``."""
+    console, run = _begin(given)
+    with run.lock():
+        recipe = _recipe(given, run)
+        run.write_config(recipe)
+        done = collect(
+            Parts(recipe), run, recipe.train.demos, console, bool(given.get("keep_failures"))
+        )
+    console.say(
+        f"{run.demos}: {done.demos} demonstrations of {recipe.task}, {done.steps} steps "
+        f"({done.new} new in {duration(done.seconds)}, {done.failed} failed"
+        f"{'' if given.get('keep_failures') else ' and were left out'})"
+    )
+    _json(given, {"run": str(run), "task": recipe.task, **vars(done)})
+
+
+def pretrain_command(given: dict[str, Any]) -> None:
+    """``handful pretrain``."""
+    from handful.workflow.pretrain import make_ready
+
+    console, run = _begin(given)
+    with run.lock():
+        recipe = _recipe(given, run, again=bool(given.get("again")))
+        if run.trained:
+            raise RunError(
+                f"{run}: has been trained already, pre-training it now would undo that; "
+                f"use another --run, or handful train --run {run} --overwrite"
+            )
+        if given.get("again"):
+            run.pretrained.unlink(missing_ok=True)
+            run.curve.unlink(missing_ok=True)
+        if run.pretrained.exists():
+            console.say(f"{run.pretrained}: is there already; --again makes a new one")
+            return
+        parts = _parts(recipe, given, console)
+        env = parts.environment()
+        run.write_config(recipe)
+        try:
+            ready = make_ready(parts, run, env.spec, console)
+        finally:
+            env.close()
+    told = ", ".join(f"{name} {value:.3g}" for name, value in ready.metrics.items())
+    console.say(
+        f"{run.pretrained}: {ready.demos} demonstrations, {duration(ready.seconds)}; {told}"
+    )
+    _json(
+        given,
+        {"run": str(run), "demos": ready.demos, "pretrain_s": ready.seconds, **ready.metrics},
+    )
+
+
+def train_command(given: dict[str, Any]) -> None:
+    """``handful train``."""
+    from handful.workflow.train import train
+
+    console, run = _begin(given)
+    with run.lock():
+        if run.trained and not given.get("resume") and not given.get("overwrite"):
+            raise RunError(
+                f"{run}: already holds a trained run; --resume goes on with it, "
+                "--overwrite deletes it and starts afresh"
+            )
+        recipe = _recipe(given, run)
+        run.write_config(recipe)
+        parts = _parts(recipe, given, console)
+        collect(parts, run, recipe.train.demos, console)
+        done = train(parts, run, console)
+    console.say(
+        f"{run.checkpoint}: {done.env_steps:,} env steps, {done.updates:,} updates, "
+        f"{duration(done.wall_s)}; stopped by {done.reason}; success of the last "
+        f"{min(20, done.episodes)} training episodes {100 * done.rolling_success:.0f} %\n"
+        f"next: handful evaluate {run}"
+    )
+    _json(given, {"run": str(run), "task": recipe.task, "seed": recipe.seed, **vars(done)})
+
+
+def evaluate_command(given: dict[str, Any]) -> None:
+    """``handful evaluate``."""
+    from handful.workflow.evaluate import evaluate
+
+    console = Console(given.get("json_path") == "-")
+    use_threads(None)
+    into = given.get("run_dir")
+    result = evaluate(
+        given["checkpoint"],
+        given["episodes"],
+        given["seed"],
+        console,
+        device=given.get("device"),
+        into=RunFolder(into) if into else None,
+        films=not given.get("no_films"),
+    )
+    console.say(
+        f"{result['task']}: {result['successes']} of {result['episodes']} unseen episodes "
+        f"succeeded, {100 * result['success_rate']:.1f} % "
+        f"({100 * result['success_low']:.1f} to {100 * result['success_high']:.1f} %, 95 % Wilson)"
+    )
+    _json(given, result)
+
+
+def report_command(runs: tuple[Path, ...], out: Path | None) -> None:
+    """``handful report``."""
+    from handful.workflow.report import write_report
+
+    folders = [RunFolder(path) for path in runs]
+    for folder in folders:
+        if not folder.path.is_dir():
+            raise RunError(f"{folder}: no such run folder")
+    default = folders[0].report if len(folders) == 1 else runs[0].parent / "comparison.html"
+    print(write_report(folders, out or default))
+
+
+def bench_command(what: str, folder: Path, json_path: str | None) -> None:
+    """``handful bench``."""
+    numbers = run_bench(what, folder)
+    Console(json_path == "-").say(table(numbers))
+    _json({"json_path": json_path}, numbers)
+
+
+def demo_command(given: dict[str, Any]) -> None:
+    """``handful demo``."""
+    from handful.workflow.demo import demo, summary
+
+    console, run = _begin(given)
+    with run.lock():
+        pass  # Nobody else is at work in what is about to be moved.
+    aside = run.move_aside()
+    if aside is not None:
+        console.say(f"the run that was in {run} is now in {aside}")
+    with run.lock():
+        recipe = _recipe(given, run)
+        story = demo(_parts(recipe, given, console), run, given["episodes"], console)
+    console.say(summary(story, run))
+    _json(given, story.result)
+
+
+def _begin(given: dict[str, Any]) -> tuple[Console, RunFolder]:
+    folder = given.get("run_dir") or Path("runs") / (given.get("task") or DEFAULT_TASK)
+    return Console(given.get("json_path") == "-"), RunFolder(folder)
+
+
+def _recipe(given: dict[str, Any], run: RunFolder, again: bool = False) -> Recipe:
+    """Resolve the settings over what the run remembers, and refuse what would make it untrue."""
+    if given.get("overwrite"):
+        run.clear()
+    short = [f"{key}={given[flag]}" for flag, key in _FLAGS.items() if given.get(flag) is not None]
+    options = Options(
+        given.get("task"),
+        given.get("agent"),
+        given.get("rig"),
+        given.get("twin"),
+        given.get("seed"),
+        (*given.get("sets", ()), *short),
+    )
+    recipe = resolve(options, run.read_config(), str(run.config))
+    if not again:
+        run.check_settings(recipe)
+    return recipe
+
+
+def _parts(recipe: Recipe, given: dict[str, Any], console: Console) -> Parts:
+    from handful.workflow.parts import torch_device
+
+    parts = Parts(recipe, given.get("device"))
+    device = torch_device(parts.device)
+    threads = use_threads(recipe.agent.threads)
+    console.say(f"device: {device}" + (f", {threads} threads" if device == "cpu" else ""))
+    return parts
+
+
+def _json(given: dict[str, Any], values: dict[str, Any]) -> None:
+    if given.get("json_path"):
+        write_json(given["json_path"], values)

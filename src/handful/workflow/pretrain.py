@@ -1,0 +1,105 @@
+"""A learner that has seen the demonstrations: new and pre-trained, or taken up where it was."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from handful.contract import Spec
+from handful.workflow.console import Console
+from handful.workflow.curves import Curve, last_wall_s
+from handful.workflow.errors import RunError
+from handful.workflow.parts import LearnerLike, Parts, feed
+from handful.workflow.recipe import Recipe, differences
+from handful.workflow.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A learner that may act: demonstrations in its replay, its eye pre-trained.
+
+    origin: ``new``, ``pretrained`` or ``checkpoint``. demos: episodes fed. seconds: pre-training.
+    """
+
+    learner: LearnerLike
+    origin: str
+    demos: int
+    seconds: float
+    metrics: dict[str, float]
+
+
+def make_ready(parts: Parts, run: RunFolder, spec: Spec, console: Console) -> Ready:
+    """The furthest learner this run has, with the demonstrations fed to it.
+
+    From ``checkpoint.safetensors`` when there is one, else from ``pretrained.safetensors``, else a
+    new one that is pre-trained on the log and saved. It is never one that would act at random
+    because something was lost: without demonstrations this refuses.
+
+    Raises:
+        RunError: no demonstrations, or a checkpoint of other settings.
+    """
+    if run.demo_files == 0:
+        raise RunError(
+            f"{run.demos}: no demonstrations; `handful collect --run {run}` records some"
+        )
+    for origin, path in (("checkpoint", run.checkpoint), ("pretrained", run.pretrained)):
+        if path.exists():
+            learner = load_matching(parts, path)
+            return Ready(learner, origin, feed(learner, run.demos, spec), 0.0, {})
+    learner = parts.learner(spec)
+    demos = feed(learner, run.demos, spec)
+    seconds, metrics = _pretrain(parts, run, learner, console)
+    return Ready(learner, "new", demos, seconds, metrics)
+
+
+def load_matching(parts: Parts, path: Path) -> Any:
+    """The learner in ``path``, refused when it was trained for another task or with other settings.
+
+    Raises:
+        RunError: task, cameras or settings differ; the message names them.
+    """
+    learner, extra = parts.load(path)
+    check_extra(path, extra, parts.recipe)
+    return learner
+
+
+def check_extra(path: Path, extra: dict[str, Any], recipe: Recipe) -> None:
+    """Compare what a checkpoint says about itself with this run; see ``load_matching``."""
+    theirs = extra.get("recipe")
+    if not isinstance(theirs, dict):
+        raise RunError(f"{path}: was not written by `handful train`: it names no settings")
+    ours = recipe.to_dict()
+    bound = ("task_name", "agent", "rig", "twin", "task")
+    changed = differences({k: theirs.get(k) for k in bound}, {k: ours[k] for k in bound})
+    if changed:
+        raise RunError(
+            f"{path}: belongs to other settings than this run: {'; '.join(changed[:3])}; "
+            f"train in another --run, or give the settings it was trained with "
+            f"(task {theirs.get('task_name')}, agent {theirs.get('agent_name')})"
+        )
+
+
+def describe(recipe: Recipe, **more: Any) -> dict[str, Any]:
+    """What every checkpoint carries beside the learner, so that it can be evaluated alone."""
+    return {"recipe": recipe.to_dict(), **more}
+
+
+def _pretrain(
+    parts: Parts, run: RunFolder, learner: LearnerLike, console: Console
+) -> tuple[float, dict[str, float]]:
+    before_s, began_s = last_wall_s(run.curve), time.monotonic()
+    with Curve(run.curve, run.tensorboard) as curve, console.stages("pretrain") as stages:
+
+        def progress(done: int, total: int, metrics: dict[str, float]) -> None:
+            stages(done, total, metrics)
+            wall_s = before_s + time.monotonic() - began_s
+            progress_of = {"done": done, "total": total, **metrics}
+            curve.add("pretrain", env_steps=0, updates=0, wall_s=wall_s, **progress_of)
+
+        metrics = learner.pretrain(progress)
+        seconds = time.monotonic() - began_s
+        curve.add(
+            "start", env_steps=0, updates=0, wall_s=before_s + seconds, pretrain_s=round(seconds, 3)
+        )
+    learner.save(run.pretrained, describe(parts.recipe, pretrain_s=seconds))
+    return seconds, metrics

@@ -1,0 +1,133 @@
+"""What the encoder separates, asked on held-out frames: a map, neighbours, and where the cube is.
+
+The scripted demonstrator runs in worlds of the PROBE range; every second frame is kept with its
+latent and the truth about it. ``probe.npz``: ``pictures`` (N, H, W, 3) uint8, all cameras side by
+side; ``latents`` (N, Z) float32; ``episodes`` (N,) int64; ``labels`` (L,) names with ``values``
+(N, L) float32.
+"""
+
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from handful.workflow.film import policy_views
+from handful.workflow.parts import Parts
+from handful.workflow.seeds import Purpose, episode_seed
+
+EPISODES = 16
+EVERY = 2
+LABELS = ("cube ahead of tip [cm]", "cube left of tip [cm]", "tip height [cm]", "opening [cm]")
+
+Floats = NDArray[np.float32]
+
+
+def write_probe(parts: Parts, env: Any, learner: Any, seed: int, path: Path) -> None:
+    """Record held-out frames, their latents and the truth about them into ``path``."""
+    pictures, values, episodes, observations = [], [], [], []
+    for index in range(EPISODES):
+        world = episode_seed(Purpose.PROBE, seed, index)
+        actor = parts.demonstrator(env, world)
+        observation = env.reset(world)
+        actor.reset()
+        step, last = 0, False
+        while not last:
+            if step % EVERY == 0:
+                pictures.append(np.hstack(policy_views(observation)))
+                values.append(_truth(env))
+                episodes.append(index)
+                observations.append(observation)
+            transition = env.step(actor.act(observation))
+            observation, last, step = transition.next_observation, transition.last, step + 1
+    arrays: dict[str, Any] = {
+        "pictures": np.stack(pictures),
+        "latents": embed(learner, observations),
+        "episodes": np.array(episodes, np.int64),
+        "labels": np.array(LABELS),
+        "values": np.array(values, np.float32),
+    }
+    with io.BytesIO() as out:
+        np.savez_compressed(out, **arrays)
+        content = out.getvalue()
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_bytes(content)
+    os.replace(temporary, path)
+
+
+def read_probe(path: Path) -> dict[str, NDArray[Any]] | None:
+    """What ``write_probe`` wrote, or ``None`` when it never did."""
+    if not path.is_file():
+        return None
+    with np.load(path, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def embed(learner: Any, observations: list[Any]) -> Floats:
+    """The visual latent (N, Z) the critic decides on, of the middle view of each observation."""
+    import torch
+
+    agent, out = learner.agent, []
+    with torch.no_grad():
+        for observation in observations:
+            pictures = {
+                name: torch.from_numpy(np.ascontiguousarray(learner.views.cut(image)))
+                .to(learner.device)
+                .permute(2, 0, 1)
+                .unsqueeze(0)
+                for name, image in observation.images.items()
+            }
+            out.append(agent.critic.latent.visual(agent.encoder(pictures))[0].cpu().numpy())
+    return np.stack(out).astype(np.float32)
+
+
+def principal_plane(latents: Floats) -> tuple[Floats, float]:
+    """Latents on their first two principal components (N, 2), and the variance share these hold."""
+    centred = latents.astype(np.float64) - latents.mean(0)
+    u, s, _ = np.linalg.svd(centred, full_matrices=False)
+    total = float((s**2).sum()) or 1.0
+    return (u[:, :2] * s[:2]).astype(np.float32), float((s[:2] ** 2).sum()) / total
+
+
+def neighbours(latents: Floats, episodes: NDArray[np.int64], query: int, count: int) -> list[int]:
+    """The ``count`` frames of *other* episodes nearest to ``query`` by cosine, nearest first."""
+    unit = latents / np.maximum(np.linalg.norm(latents, axis=1, keepdims=True), 1e-9)
+    similarity = unit @ unit[query]
+    similarity[episodes == episodes[query]] = -np.inf
+    order = np.argsort(-similarity)[:count]
+    return [int(i) for i in order if np.isfinite(similarity[i])]
+
+
+def read_out(
+    latents: Floats, values: Floats, episodes: NDArray[np.int64], ridge: float = 1e-2
+) -> list[tuple[float, float]]:
+    """How well a straight line through the latents tells each value: (R2, typical error) a column.
+
+    Ridge regression on standardised latents, always tested on an episode that was left out of the
+    fit. The error is the median absolute one, in the value's unit; R2 below 0 is cut to 0.
+    """
+    x = latents.astype(np.float64)
+    x = (x - x.mean(0)) / (x.std(0) + 1e-6)
+    x = np.hstack([x, np.ones((len(x), 1))])
+    guess = np.empty_like(values, dtype=np.float64)
+    for episode in np.unique(episodes):
+        out = episodes == episode
+        gram = x[~out].T @ x[~out] + ridge * len(x) * np.eye(x.shape[1])
+        guess[out] = x[out] @ np.linalg.solve(gram, x[~out].T @ values[~out])
+    error = guess - values
+    scale = ((values - values.mean(0)) ** 2).mean(0) + 1e-12
+    r2 = np.maximum(0.0, 1.0 - (error**2).mean(0) / scale)
+    return [(float(a), float(b)) for a, b in zip(r2, np.median(np.abs(error), 0), strict=True)]
+
+
+def _truth(env: Any) -> list[float]:
+    truth = env.truth()
+    offset_m = truth.bodies["cube"][0] - truth.p_BT_m
+    return [
+        100.0 * float(offset_m[0]),
+        100.0 * float(offset_m[1]),
+        100.0 * float(truth.p_BT_m[2]),
+        100.0 * float(truth.gripper_m),
+    ]

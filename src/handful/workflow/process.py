@@ -1,0 +1,39 @@
+"""This process itself: an allocator that keeps its memory, as many threads as there are cores."""
+
+import os
+import platform
+import sys
+
+MALLOC = {
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": "100000000000",
+    "MALLOC_TOP_PAD_": "268435456",
+}
+"""glibc keeps freed memory instead of giving it back and faulting it in again every update."""
+
+_GUARD = "HANDFUL_REEXEC"
+
+
+def tune_allocator() -> None:
+    """Start this process once more with ``MALLOC`` set; nothing when it is, or without glibc.
+
+    Must run before torch is imported. An environment that sets any of the variables is left alone.
+    """
+    if _GUARD in os.environ or any(name in os.environ for name in MALLOC):
+        return
+    if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
+        return
+    os.environ.update(MALLOC)
+    os.environ[_GUARD] = "1"
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def use_threads(count: int | None) -> int:
+    """Let torch compute on ``count`` threads, by default one a usable core; how many they are."""
+    import torch
+
+    if count is None and "OMP_NUM_THREADS" not in os.environ:
+        count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if count is not None:
+        torch.set_num_threads(count)
+    return torch.get_num_threads()

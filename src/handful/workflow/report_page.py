@@ -1,0 +1,317 @@
+"""The page about one run: what it can do, how it got there, what it sees, how to do it again."""
+
+from datetime import datetime
+from html import escape
+from typing import Any
+
+import numpy as np
+import yaml
+
+from handful.workflow import charts, film, probe
+from handful.workflow.charts import GOOD, PALETTE, Series
+from handful.workflow.progress import duration
+from handful.workflow.report import RunData
+from handful.workflow.report_style import CSS
+
+METRICS = {
+    "q_loss": "Critic loss",
+    "q_mean": "Mean Q of the batch",
+    "target": "Mean target",
+    "actor_loss": "Actor loss",
+    "entropy": "Policy entropy [nat]",
+    "alpha": "Temperature",
+    "clone_loss": "Behaviour cloning loss",
+    "contrast_loss": "Contrastive loss [nat]",
+    "contrast_hits": "Contrastive hits (share)",
+    "updates_per_s": "Updates per second",
+    "env_steps_per_s": "Env steps per second",
+}
+NEIGHBOURS, QUERIES = 5, 4
+
+
+def page(title: str, body: list[str]) -> str:
+    """A whole HTML document around ``body``; everything inline."""
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>{CSS}</style></head>\n<body>\n"
+        + "\n".join(body)
+        + "\n</body></html>\n"
+    )
+
+
+def run_page(run: RunData) -> str:
+    """The report of one run as HTML text."""
+    task = str(run.config.get("task_name", run.result.get("task", "task")))
+    parts = [_header(run, task), _tiles(run)]
+    parts += [_evaluation(run), _films(run), _learning(run), _sight(run), _again(run)]
+    parts.append(f"<footer>{_written(run)}</footer>")
+    return page(f"handful: {task}, {run.name}", [part for part in parts if part])
+
+
+def figure(svg: str, title: str, caption: str = "") -> str:
+    """A titled chart."""
+    below = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
+    return f"<figure><h3>{escape(title)}</h3>{svg}{below}</figure>"
+
+
+def section(title: str, note: str, *content: str) -> str:
+    """A titled block; empty when there is nothing in it."""
+    inside = "".join(content)
+    return f'<section><h2>{escape(title)}</h2><p class="note">{escape(note)}</p>{inside}</section>'
+
+
+def _header(run: RunData, task: str) -> str:
+    r = run.result
+    if r:
+        title = f"{task.capitalize()}: {r['successes']} of {r['episodes']} unseen episodes succeed"
+    else:
+        title = f"{task.capitalize()}: not evaluated yet"
+    lead = (
+        f"A {escape(str(run.config.get('agent_name', '')))} agent learned this from "
+        f"{run.config.get('train', {}).get('demos', '?')} scripted demonstrations, camera pixels "
+        "and a reward that is 1 at success and 0 otherwise, in the twin of the cell."
+    )
+    return (
+        f'<header><p class="eyebrow">handful &middot; {escape(run.name)}</p>'
+        f'<h1>{escape(title)}</h1><p class="lead">{lead}</p></header>'
+    )
+
+
+def _tiles(run: RunData) -> str:
+    r, tiles = run.result, []
+    if r:
+        between = f"{100 * r['success_low']:.1f} to {100 * r['success_high']:.1f} %"
+        tiles.append((f"{100 * r['success_rate']:.1f} %", f"success, 95 % interval {between}"))
+    last = run.curve[-1] if run.curve else {"env_steps": 0, "updates": 0, "wall_s": 0.0}
+    rate_hz = float(run.config.get("rig", {}).get("control_rate_hz", 10.0))
+    steps = int(r.get("env_steps", last["env_steps"]))
+    tiles += [
+        (f"{steps:,}", f"env steps, {duration(steps / rate_hz)} of arm time"),
+        (duration(float(r.get("wall_s", last["wall_s"]))), "training, wall clock"),
+        (f"{int(r.get('updates', last['updates'])):,}", "gradient updates"),
+        (str(r.get("demos", run.config.get("train", {}).get("demos", "?"))), "demonstrations"),
+    ]
+    if r.get("length_median") is not None:
+        seconds = float(r["length_median"]) / rate_hz
+        tiles.append((f"{seconds:.1f} s", f"median success, {r['length_median']:.0f} steps"))
+    cells = [
+        f'<div class="tile{" first" if i == 0 and r else ""}"><b>{escape(value)}</b>'
+        f"<span>{escape(label)}</span></div>"
+        for i, (value, label) in enumerate(tiles)
+    ]
+    return f'<div class="tiles">{"".join(cells)}</div>'
+
+
+def _evaluation(run: RunData) -> str:
+    r = run.result
+    if not r:
+        return section("Evaluation", f"None yet: handful evaluate {run.folder} makes one.")
+    horizon = float(r.get("horizon") or max(r["lengths"]))
+    dots = charts.dot_chart(
+        [float(n) for n in r["lengths"]],
+        r["outcomes"],
+        x_label="episode",
+        y_label="steps",
+        y_max=horizon,
+        title="Episode lengths",
+    )
+    bar = charts.interval_bar(r["success_rate"], r["success_low"], r["success_high"])
+    verdicts = r.get("verdicts") or {}
+    said = ", ".join(f"{name} {count}" for name, count in sorted(verdicts.items()))
+    guard = f" The guard stepped in: {said} (steps)." if said else " The guard never stepped in."
+    return section(
+        "Evaluation",
+        f"{r['episodes']} episodes of the deterministic policy in worlds it has never met "
+        f"(seeds {r['seeds'][0]} to {r['seeds'][-1]}), "
+        f"judged by the success criterion alone.{guard}",
+        '<div class="two">',
+        figure(bar, "Success rate", "Dot: measured. Band: 95 % Wilson interval."),
+        figure(
+            dots,
+            "Steps until the episode ended",
+            f"Green dot: success. Red cross: failed. Time is up after {horizon:.0f} steps.",
+        ),
+        "</div>",
+    )
+
+
+def _films(run: RunData) -> str:
+    if not run.films:
+        return ""
+    rate_hz = float(run.result.get("control_rate_hz", 10.0))
+    cells = []
+    for entry, content in run.films:
+        good = entry["label"] == "best"
+        kind = "image/gif" if str(entry["file"]).endswith(".gif") else "image/webp"
+        tag = '<span class="tag">success</span>' if good else '<span class="tag bad">failed</span>'
+        cells.append(
+            f'<figure><img class="film" alt="film of episode {entry["seed"]}" '
+            f'src="{film.data_uri(content, kind)}"><figcaption>{tag} seed {entry["seed"]}, '
+            f"{entry['length']} steps, {entry['length'] / rate_hz:.1f} s</figcaption></figure>"
+        )
+    failed = sum(entry["label"] != "best" for entry, _ in run.films)
+    note = "The quickest successes" + (" and the first failures" if failed else "; none failed")
+    return section(
+        "Watch it",
+        f"{note}, in real time. Right: what the policy sees.",
+        f'<div class="three">{"".join(cells)}</div>',
+    )
+
+
+def _learning(run: RunData) -> str:
+    if not run.curve:
+        return ""
+    shown = []
+    for over, scale, label in (
+        ("env_steps", 1.0, "env steps"),
+        ("wall_s", 1 / 60, "wall clock [min]"),
+    ):
+        lines = [
+            Series(
+                "training, last 20 episodes",
+                run.points("episode", "rolling_success", over, scale),
+                PALETTE[0],
+                2.4,
+            ),
+        ]
+        checks = run.points("check", "success_rate", over, scale)
+        if checks:
+            lines.append(Series("check on other seeds", checks, GOOD, 1.6, dots=True))
+        svg = charts.line_chart(
+            lines, x_label=label, y_label="success", y_range=(0.0, 1.0), percent=True
+        )
+        shown.append(figure(svg, f"Success over {label.split(' [')[0]}"))
+    names = {key for event in run.events("update") for key in event}
+    names -= {"kind", "env_steps", "updates", "wall_s"}
+    ordered = [k for k in METRICS if k in names] + sorted(names - set(METRICS))
+    small = [
+        figure(_small(run, "update", key, "env_steps", "env steps"), METRICS.get(key, key))
+        for key in ordered
+    ]
+    early = _pretraining(run)
+    return section(
+        "How it learned",
+        "Blue: success of the exploring policy over its last 20 training episodes. Green, where "
+        "there are any: checks of the deterministic policy on seeds of their own.",
+        f'<div class="two">{"".join(shown)}</div>',
+        f'<details open><summary>Losses and rates</summary><div class="three">{"".join(small)}'
+        "</div></details>"
+        if small
+        else "",
+        early,
+    )
+
+
+def _pretraining(run: RunData) -> str:
+    names = {key for event in run.events("pretrain") for key in event}
+    names -= {"kind", "env_steps", "updates", "wall_s", "done", "total"}
+    if not names:
+        return ""
+    small = [
+        figure(_small(run, "pretrain", key, "done", "updates"), METRICS.get(key, key))
+        for key in sorted(names)
+    ]
+    inside = f'<div class="three">{"".join(small)}</div>'
+    return (
+        f"<details open><summary>Pre-training on demonstration frames</summary>{inside}</details>"
+    )
+
+
+def _small(run: RunData, kind: str, key: str, over: str, label: str) -> str:
+    line = Series(METRICS.get(key, key), run.points(kind, key, over), PALETTE[0], 1.6)
+    return charts.line_chart([line], x_label=label, y_label=key, width=340, height=190)
+
+
+def _sight(run: RunData) -> str:
+    p = run.probe
+    if p is None:
+        return ""
+    latents, values, episodes = p["latents"], p["values"], p["episodes"]
+    labels = [str(label) for label in p["labels"]]
+    plane, share = probe.principal_plane(latents)
+    points = [(float(x), float(y)) for x, y in plane]
+    maps = [
+        figure(charts.scatter(points, values[:, k].tolist(), label=label), label.split(" [")[0])
+        for k, label in enumerate(labels[:2])
+    ]
+    rows = [
+        f'<tr><td>{escape(label.split(" [")[0])}</td><td class="n">{r2:.2f}</td>'
+        f'<td class="n">{error:.2g} {escape(label.split("[")[-1].rstrip("]"))}</td></tr>'
+        for label, (r2, error) in zip(
+            labels, probe.read_out(latents, values, episodes), strict=True
+        )
+    ]
+    table = (
+        "<table><tr><th>what a straight line through the latent tells</th>"
+        '<th class="n">R&sup2;</th>'
+        f'<th class="n">median error</th></tr>{"".join(rows)}</table>'
+    )
+    return section(
+        "What the encoder separates",
+        f"{len(latents)} frames of {len(np.unique(episodes))} scripted episodes the learner has "
+        f"never seen, as the {latents.shape[1]} numbers the critic gets. Maps: the plane of "
+        f"largest variance ({100 * share:.0f} % of it), coloured by where the cube really is.",
+        f'<div class="two">{"".join(maps)}</div>',
+        table,
+        "<h3 style='margin-top:22px'>Nearest neighbours</h3>",
+        '<p class="note">Left: a frame. Right: its five nearest in the latent, from other '
+        "episodes. Below each: cube ahead / left of the tip [cm].</p>",
+        *[_near(p, query) for query in _queries(values, episodes)],
+    )
+
+
+def _queries(values: Any, episodes: Any) -> list[int]:
+    """Frames that differ: evenly along the tip's height, each from another episode."""
+    chosen: list[int] = []
+    for index in np.argsort(values[:, 2])[np.linspace(0, len(values) - 1, 12).astype(int)]:
+        if len(chosen) < QUERIES and episodes[index] not in episodes[chosen]:
+            chosen.append(int(index))
+    return chosen
+
+
+def _near(p: dict[str, Any], query: int) -> str:
+    near = probe.neighbours(p["latents"], p["episodes"], query, NEIGHBOURS)
+
+    def cell(index: int) -> str:
+        ahead, left = p["values"][index][:2]
+        picture = film.data_uri(film.png(p["pictures"][index]), "image/png")
+        return (
+            f'<div><img alt="frame {index}" src="{picture}">'
+            f'<div class="caption">{ahead:+.0f} / {left:+.0f}</div></div>'
+        )
+
+    return (
+        f'<div class="near">{cell(query)}<div class="rule"></div>{"".join(map(cell, near))}</div>'
+    )
+
+
+def _again(run: RunData) -> str:
+    r = run.result
+    versions, machine = r.get("versions", {}), r.get("machine", {})
+    rows = [("commit", r.get("commit", "unknown")), ("evaluated by", r.get("command", ""))]
+    rows += [(name, str(value)) for name, value in machine.items()]
+    rows.append(("versions", ", ".join(f"{k} {v}" for k, v in versions.items())))
+    speed = [
+        f"{r[key]:,.1f} {name}"
+        for key, name in (("updates_per_s", "updates/s"), ("env_steps_per_s", "env steps/s"))
+        if key in r
+    ]
+    rows.append(("speed in training", ", ".join(speed)))
+    table = "".join(
+        f"<tr><td>{escape(name)}</td><td>{escape(str(value))}</td></tr>"
+        for name, value in rows
+        if value
+    )
+    text = yaml.safe_dump(run.config, sort_keys=False, default_flow_style=None, width=100)
+    return section(
+        "Exactly this, again",
+        "Same commit, settings, seed and machine give the same run.",
+        f"<table>{table}</table>",
+        f"<details><summary>All settings</summary><pre>{escape(text)}</pre></details>",
+    )
+
+
+def _written(run: RunData) -> str:
+    when = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
+    return f"Written {when} from {escape(str(run.folder))}."
