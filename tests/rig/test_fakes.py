@@ -38,7 +38,7 @@ class TestPerfectArm(ArmContract):
 
 
 class TestBlockedArm(ArmContract):
-    """Held fast, its target and its measured pose differ, which is where ``stop`` has work to do."""
+    """Held fast, its target and its pose differ, which is where ``stop`` has work to do."""
 
     def make_cell(self) -> ArmCell:
         clock = FakeClock()

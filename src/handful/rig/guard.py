@@ -106,8 +106,9 @@ def check(
     if walled:  # the bent step may turn too sharply for the acceleration limit
         step_m = goal_m - start_m
         again = _factor(settings, step_m, turn_rad, previous_step_m, period_s)
-        goal_m = np.minimum(np.maximum(start_m + again * step_m, low_m), high_m)
-        turn_rad *= again
+        if again < 1.0:
+            goal_m = np.minimum(np.maximum(start_m + again * step_m, low_m), high_m)
+            turn_rad *= again
     command = Command(
         p_BT_m=goal_m,
         yaw_rad=float(arm.target_yaw_rad + turn_rad),
