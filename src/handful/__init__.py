@@ -1,1 +1,75 @@
-"""..."""
+"""From a handful of demonstrations to a skill on an arm: the map of this package.
+
+A camera frame becomes an observation, an observation becomes an action, an action passes a guard
+and moves an arm; what really happened becomes a transition, transitions become gradients, gradients
+become the next policy. The files, in the order a frame meets them:
+
+The hallway, the words that all rooms share
+    contract                 Frame, ArmState, Command, Observation, Transition, Spec: shapes, units, stamps
+    config                   YAML to frozen settings; refuses what it does not know
+
+The workshop: metres, radians, seconds, frames; no torch, no ROS
+    rig.settings             what can be set about the rig
+    rig.clock                the wall's time, and a beat that counts what it missed
+    rig.camera               the door every camera comes through: latest(max_age) -> Frame
+    rig.arm                  the door every arm comes through: state, send, stop
+    rig.geometry             X_AB: compose, invert, exponential, logarithm
+    rig.observe              Frames and ArmState -> Observation: age, crop, resize, stack, scale
+    rig.action               [-1, 1] -> Command, and exactly back
+    rig.guard                Command -> Verdict: finite, fresh, slow enough, inside the walls
+    rig.loop                 one tick of all of the above, alike in the twin and on the arm
+    rig.episode              reset, running, succeeded, timed out, faulted: as a table
+    rig.episodes             what happened, appended to a log that survives kill -9
+    rig.records              the bytes of that log
+    rig.playback             and the way back: episodes, in order, whole steps only
+
+The study: tensors; never a metre, a second or a frame
+    learn.settings           every number of the learner
+    learn.memory             how much memory there is, said before it is taken
+    learn.store              every frame once; stacks and successors by index
+    learn.gather             pictures out of the store in one pass over memory
+    learn.replay             two rings of experience, the arm's own and the demonstrated
+    learn.augment            which window of a picture the network sees
+    learn.encoder            uint8 pictures -> features -> latent; the one place that divides by 255
+    learn.features           what a frozen encoder sees, computed once
+    learn.networks           the heads: squashed Gaussian, ensemble of Q
+    learn.contrast           InfoNCE between two views, a slow key beside it
+    learn.agent              act, and one update, readable as the paper's box
+    learn.pretrain           contrast and cloning before the first motion
+    learn.learner            takes what happened, keeps updates per step exact, hands out actions
+    learn.checkpoint         everything a learner is, in one file, whole or not at all
+
+How a run is conducted
+    cli                      the ``handful`` command
+    workflow.commands        what each command does between its options and its last line
+    workflow.settings        how many demonstrations, how long, when to look
+    workflow.recipe          task, seed and settings, resolved and checked
+    workflow.parts           settings to twin, demonstrator, learner
+    workflow.seeds           who may draw which world, so that no episode is seen twice
+    workflow.run_folder      where everything of a run lies
+    workflow.collect         demonstrations into the log
+    workflow.pretrain        a learner that has seen them
+    workflow.train           the online loop
+    workflow.outcomes        one episode of a policy that only acts
+    workflow.evaluate        the number that counts, over unseen worlds
+    workflow.demo            the whole story in one go
+    workflow.bench           the door to ``benchmarks/``
+    workflow.results         numbers with their uncertainty and their machine
+    workflow.curves          the learning curve, as JSON lines and for TensorBoard
+    workflow.probe           what the encoder separates
+    workflow.film            moving pictures
+    workflow.charts          small charts as SVG
+    workflow.report          one self-contained page
+    workflow.report_page     the page about one run
+    workflow.report_compare  the page about several
+    workflow.report_style    how it looks
+    workflow.console         where words for people go
+    workflow.progress        the progress bar
+    workflow.interrupt       Ctrl-C at a good moment
+    workflow.process         allocator and threads of this process
+    workflow.errors          which errors are sentences and which are bugs
+
+The twin (``handful_twin``, under ``sim/``) stands behind the doors of the rig; its own map is there.
+"""
+
+__version__ = "0.1.0"

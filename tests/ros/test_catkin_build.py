@@ -14,7 +14,7 @@ FILES = ["CMakeLists.txt", "package.xml", "setup.py", "pyproject.toml", "README.
 
 pytestmark = pytest.mark.skipif(
     not shutil.which("catkin_make"),
-    reason="NO CATKIN HERE: apt-get install catkin python3-catkin-pkg g++ make cmake, to test the ROS build",
+    reason="NO CATKIN HERE; to test it: apt-get install catkin python3-catkin-pkg g++ make cmake",
 )
 
 
@@ -47,7 +47,7 @@ def make(workspace: Path, *targets: str) -> None:
 
 
 def ask(workspace: Path, space: str, question: str) -> str:
-    """What python prints after ``source SPACE/setup.bash``, from a folder that is not the checkout."""
+    """What python prints after ``source SPACE/setup.bash``, away from the checkout."""
     command = f'source {space}/setup.bash && cd / && exec "$0" -c "$1"'
     done = subprocess.run(
         ["bash", "-c", command, sys.executable, question],
