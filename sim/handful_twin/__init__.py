@@ -2,9 +2,10 @@
 
 The way of one step, file by file: ``demonstrate`` or a policy acts on ``task_env`` (or on ``env``,
 the same thing for Gymnasium); the rig's loop sends a command to ``twin_arm``, which asks
-``kinematics`` for joints and lets ``world`` step physics; ``twin_camera`` and ``renderers`` make the
-pictures (``raster`` is the fast one, ``visuals`` what it draws); ``tasks`` says where things start
-and what success is. ``settings`` has the numbers.
+``kinematics`` for joints and lets ``world`` step physics (``arm_model`` is what it loads);
+``twin_camera`` asks a renderer of ``renderers`` for a picture of the ``scene`` (``raster`` with its
+``raster_kernels`` is the fast one, ``visuals`` and ``meshes`` are what it draws); ``tasks`` says
+where things start and what success is. ``settings`` has the numbers.
 """
 
 from handful_twin.env import HandfulEnv, register

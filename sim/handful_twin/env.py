@@ -1,6 +1,6 @@
 """The tasks as Gymnasium environments: ``handful/Reach-v0`` and ``handful/Lift-v0``."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -13,7 +13,7 @@ from handful_twin.settings import TwinSettings
 from handful_twin.task_env import make_env
 from handful_twin.tasks import TASKS
 
-#: Proprioception is scaled to about [-1, 1]; only an arm stuck half a metre off its target gets here.
+#: Proprioception is about [-1, 1]; only an arm stuck half a metre off its target gets here.
 _STATE_BOUND = 20.0
 
 Values = dict[str, NDArray[Any]]
@@ -35,7 +35,7 @@ class HandfulEnv(gymnasium.Env[Values, NDArray[np.float32]]):
         rig, twin: settings; the shipped ones by default.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 10}
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 10}
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class HandfulEnv(gymnasium.Env[Values, NDArray[np.float32]]):
         self.metadata = {**self.metadata, "render_fps": round(self.inner.rig.control_rate_hz)}
         spec = self.inner.spec
         shape = spec.height_px, spec.width_px, 3 * spec.frame_stack
-        self.observation_space = spaces.Dict(
+        self.observation_space: spaces.Space[Any] = spaces.Dict(
             {
                 **{name: spaces.Box(0, 255, shape, np.uint8) for name in spec.cameras},
                 "state": spaces.Box(-_STATE_BOUND, _STATE_BOUND, (spec.state_dim,), np.float32),
@@ -70,9 +70,7 @@ class HandfulEnv(gymnasium.Env[Values, NDArray[np.float32]]):
         episode_seed = int(self.np_random.integers(2**31))
         return _values(self.inner.reset(episode_seed)), {"episode_seed": episode_seed}
 
-    def step(
-        self, action: NDArray[np.float32]
-    ) -> tuple[Values, float, bool, bool, dict[str, Any]]:
+    def step(self, action: NDArray[np.float32]) -> tuple[Values, float, bool, bool, dict[str, Any]]:
         """One tick; see the class for what comes back."""
         result = self.inner.step(action)
         terminated = result.last and result.discount == 0.0
@@ -80,7 +78,7 @@ class HandfulEnv(gymnasium.Env[Values, NDArray[np.float32]]):
         info = {**result.info, "executed": result.action}
         return _values(result.next_observation), result.reward, terminated, truncated, info
 
-    def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
+    def render(self) -> NDArray[np.uint8] | None:
         """The picture (H, W, 3) uint8 of the render camera; None without ``render_mode``."""
         if self.render_mode is None:
             return None
@@ -97,7 +95,9 @@ def register() -> None:
         env_id = f"handful/{name.capitalize()}-v0"
         if env_id not in gymnasium.registry:
             # The horizon is the task's own, so Gymnasium adds no time limit of its own.
-            gymnasium.register(env_id, entry_point=HandfulEnv, kwargs={"task": name})
+            gymnasium.register(
+                env_id, entry_point="handful_twin.env:HandfulEnv", kwargs={"task": name}
+            )
 
 
 def _values(observation: Observation) -> Values:

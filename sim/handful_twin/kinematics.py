@@ -48,7 +48,7 @@ _MAX_STEP_RAD = 0.2
 Array = NDArray[np.float64]
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[misc]
+@numba.njit(cache=True, nogil=True)
 def forward(q_rad: Array, frames: Array) -> None:
     """Write the poses of links 1..7, hand and tip in B into ``frames`` (9, 4, 4) for q (>= 7,)."""
     r00, r01, r02, r10, r11, r12, r20, r21, r22 = 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0
@@ -68,7 +68,17 @@ def forward(q_rad: Array, frames: Array) -> None:
             l20, l21, l22 = 0.0, 0.0, 1.0
         else:
             tx, ty, tz = 0.0, 0.0, _TIP_M
-            l00, l01, l02, l10, l11, l12, l20, l21, l22 = 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0
+            l00, l01, l02, l10, l11, l12, l20, l21, l22 = (
+                1.0,
+                0.0,
+                0.0,
+                0.0,
+                1.0,
+                0.0,
+                0.0,
+                0.0,
+                1.0,
+            )
         x, y, z = (
             x + r00 * tx + r01 * ty + r02 * tz,
             y + r10 * tx + r11 * ty + r12 * tz,
@@ -92,9 +102,12 @@ def forward(q_rad: Array, frames: Array) -> None:
         f[3, 0], f[3, 1], f[3, 2], f[3, 3] = 0.0, 0.0, 0.0, 1.0
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[misc]
+@numba.njit(cache=True, nogil=True)
 def jacobian(frames: Array, out: Array) -> None:
-    """Write the tip's geometric Jacobian (6, 7), linear [m/rad] over angular, from ``forward``'s frames."""
+    """Write the tip's geometric Jacobian (6, 7), linear [m/rad] over angular, into ``out``.
+
+    frames: (9, 4, 4) as ``forward`` left them.
+    """
     px, py, pz = frames[TIP, 0, 3], frames[TIP, 1, 3], frames[TIP, 2, 3]
     for i in range(JOINTS):
         ax, ay, az = frames[i, 0, 2], frames[i, 1, 2], frames[i, 2, 2]
@@ -105,7 +118,7 @@ def jacobian(frames: Array, out: Array) -> None:
         out[3, i], out[4, i], out[5, i] = ax, ay, az
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[misc]
+@numba.njit(cache=True, nogil=True)
 def solve_down(
     q_rad: Array, p_BT_m: Array, yaw_rad: float, iterations: int, tolerance: float
 ) -> tuple[Array, float]:
@@ -164,7 +177,7 @@ def solve_down(
     return q, error
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[misc]
+@numba.njit(cache=True, nogil=True)
 def _factorise(a: Array) -> None:
     """Cholesky in place, lower triangle, of a symmetric positive definite (6, 6)."""
     for i in range(6):
@@ -175,7 +188,7 @@ def _factorise(a: Array) -> None:
             a[i, j] = math.sqrt(total) if i == j else total / a[j, j]
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[misc]
+@numba.njit(cache=True, nogil=True)
 def _substitute(a: Array, b: Array) -> None:
     """Solve L L^T x = b in place for the L that ``_factorise`` left in ``a``."""
     for i in range(6):

@@ -1,4 +1,4 @@
-"""The twin's settings: physics, gripper, cameras and picture making, as ``config/twin.yaml`` has them."""
+"""The twin's settings: physics, gripper, cameras and pictures, as ``config/twin.yaml`` has them."""
 
 from typing import Literal
 

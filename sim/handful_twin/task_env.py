@@ -19,7 +19,7 @@ from handful_twin.settings import TwinSettings
 from handful_twin.tasks import Task, Truth, make_task
 from handful_twin.twin_arm import TwinArm, TwinClock
 from handful_twin.twin_camera import TwinCamera
-from handful_twin.world import Motors, World, WorldState
+from handful_twin.world import World, WorldState
 
 _SETTLE_STEPS = 12  # physics steps after a reset, so that boxes rest before the first picture
 _IK_ITERATIONS = 100
@@ -43,8 +43,8 @@ class EnvState:
 class TwinTaskEnv:
     """One task, one world, one arm, the rig's cameras; any number of them per process.
 
-    Built on ``rig.loop.ControlLoop`` with the twin's camera, arm and clock, so observation, scaling,
-    guard and episode table are the very objects the physical cell uses.
+    Built on ``rig.loop.ControlLoop`` with the twin's camera, arm and clock, so observation,
+    scaling, guard and episode table are the very objects the physical cell uses.
 
     Reward is 1 on the step that completes a held success and 0 on every other. The hold count is
     not in the observation (a policy on a robot has none either): near the goal up to
@@ -125,7 +125,8 @@ class TwinTaskEnv:
         """
         if self._table.phase is not Phase.RUNNING:
             raise EpisodeError(
-                f"step needs a running episode, this one is {self._table.phase.value}; call reset(seed)"
+                f"step needs a running episode, this one is {self._table.phase.value}; "
+                "call reset(seed) first"
             )
         tick = self._loop.tick(action)
         self._seen, self._step_m = tick.observation, tick.verdict.step_m
@@ -167,7 +168,7 @@ class TwinTaskEnv:
         return state.observation
 
     def truth(self) -> Truth:
-        """What only the simulator knows, now. For success, demonstrators and tests; not for policies."""
+        """What only the simulator knows, now: for judges, demonstrators and tests, not policies."""
         state = self.arm.state()
         bodies = {name: self.world.body_pose(name) for name in self.world.bodies}
         return Truth(state.p_BT_m, state.gripper_m, bodies)
@@ -179,7 +180,7 @@ class TwinTaskEnv:
     def render(
         self, camera: str | None = None, size: tuple[int, int] | None = None
     ) -> NDArray[np.uint8]:
-        """What a twin camera sees now, (H, W, 3) uint8 RGB, at any size with the same field of view.
+        """What a twin camera sees now, (H, W, 3) uint8 RGB; any size has the same field of view.
 
         Args:
             camera: a name in ``twin.cameras``; the rig's first by default.

@@ -1,4 +1,4 @@
-"""The twin behind the rig's ``Arm`` and ``Clock`` doors: position control through IK, virtual time."""
+"""The twin behind the rig's ``Arm`` and ``Clock`` doors: IK, position control, virtual time."""
 
 import math
 
@@ -40,20 +40,27 @@ class TwinArm:
         self._world = world
         self._frames = np.empty((kinematics.FRAMES, 4, 4))
         self._jacobian = np.empty((6, kinematics.JOINTS))
-        state = self._measure()
-        self.target = Command(state.p_BT_m, state.yaw_rad, state.gripper_m)
+        self.target = Command(np.zeros(3), 0.0, 0.0)
+        measured = self.state()
+        self.target = Command(measured.p_BT_m, measured.yaw_rad, measured.gripper_m)
 
     def state(self) -> ArmState:
         """Measured from the joints through the arm's own kinematics, as on a real one."""
-        state = self._measure()
-        target = self.target
+        q_rad, velocity = self._world.joints()
+        kinematics.forward(q_rad, self._frames)
+        kinematics.jacobian(self._frames, self._jacobian)
+        tip = self._frames[kinematics.TIP]
         return ArmState(
-            **{
-                **state.__dict__,
-                "target_p_BT_m": target.p_BT_m.copy(),
-                "target_yaw_rad": target.yaw_rad,
-                "target_gripper_m": target.gripper_m,
-            }
+            stamp_s=self._world.time_s,
+            p_BT_m=tip[:3, 3].copy(),
+            # R_BT = Rz(yaw) diag(1, -1, -1): pointing down, with the opening along B's y at yaw 0.
+            yaw_rad=math.atan2(tip[0, 1], -tip[1, 1]),
+            gripper_m=float(q_rad[7] + q_rad[8]),
+            v_BT_m_s=self._jacobian[:3] @ velocity[:7],
+            q_rad=q_rad[:7].copy(),
+            target_p_BT_m=self.target.p_BT_m.copy(),
+            target_yaw_rad=self.target.yaw_rad,
+            target_gripper_m=self.target.gripper_m,
         )
 
     def send(self, command: Command) -> None:
@@ -80,27 +87,7 @@ class TwinArm:
 
     def stop(self) -> None:
         """Hold at the measured pose: the measured joints become the motors' targets."""
-        state = self._measure()
-        self._world.command(Motors(state.q_rad.copy(), state.gripper_m))
-        self.target = Command(state.p_BT_m.copy(), state.yaw_rad, state.gripper_m)
-
-    def _measure(self) -> ArmState:
-        q_rad, velocity = self._world.joints()
-        kinematics.forward(q_rad, self._frames)
-        kinematics.jacobian(self._frames, self._jacobian)
-        tip = self._frames[kinematics.TIP]
-        p_BT_m = tip[:3, 3].copy()
-        # The opening axis is the hand's y; pointing down, yaw 0 has it along B's -y.
-        yaw_rad = math.atan2(tip[0, 1], -tip[1, 1])
-        gripper_m = float(q_rad[7] + q_rad[8])
-        return ArmState(
-            stamp_s=self._world.time_s,
-            p_BT_m=p_BT_m,
-            yaw_rad=yaw_rad,
-            gripper_m=gripper_m,
-            v_BT_m_s=self._jacobian[:3] @ velocity[:7],
-            q_rad=q_rad[:7],
-            target_p_BT_m=p_BT_m,
-            target_yaw_rad=yaw_rad,
-            target_gripper_m=gripper_m,
-        )
+        state = self.state()
+        gripper_m = min(max(state.gripper_m, 0.0), 2.0 * FINGER_MAX_M)
+        self._world.command(Motors(state.q_rad, gripper_m))
+        self.target = Command(state.p_BT_m, state.yaw_rad, gripper_m)

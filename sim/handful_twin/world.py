@@ -1,31 +1,22 @@
-"""One physics client: the arm, the table and a task's boxes, loaded once; stepped, saved and restored.
+"""One physics client: arm, table and a task's boxes, loaded once; stepped, saved and restored.
 
-The arm is ``franka_panda/panda.urdf`` of the installed ``pybullet_data`` (Apache-2.0) with the
-fingers' collision meshes replaced by box pads, which is what makes grasps hold; the changed URDF is
-written to the user's cache on first use and nothing of it is shipped.
-
-Everything here is bit-identical for the same calls: ``deterministicOverlappingPairs`` is on, a reset
-restores a state saved before anything ever touched, and what Bullet forgets to restore (motor
-targets) is issued again.
+Everything here is bit-identical for the same calls: ``deterministicOverlappingPairs`` is on, a
+reset restores a state saved before anything ever touched, and what Bullet forgets to restore
+(motor targets, contact caches) is put right.
 """
 
-import hashlib
 import math
-import os
-import tempfile
 import weakref
-import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pybullet
 from numpy.typing import NDArray
 
 from handful_twin import kinematics
+from handful_twin.arm_model import arm_urdf
 from handful_twin.settings import TwinSettings
-from handful_twin.visuals import cache_folder, panda_folder
 
 Array = NDArray[np.float64]
 
@@ -43,8 +34,6 @@ LINKS = {
 }
 FINGER_MAX_M = 0.04  # each finger's travel: panda.urdf, panda_finger_joint1
 FINGER_Z_M = 0.0584  # finger joint beyond the hand: panda.urdf
-_PAD_SIZE_M = (0.02, 0.016, 0.049)  # box pads; they end 3.9 mm beyond the tip, as the mesh nearly does
-_PAD_CENTRE_Z_M = 0.026
 TABLE_SIZE_M = (0.7, 1.0, 0.05)
 TABLE_CENTRE_M = (0.5, 0.0, -0.025)
 _PARKED_M = (0.0, 0.0, -5.0)
@@ -95,7 +84,9 @@ class World:
         self.settings, self.boxes = settings, dict(boxes)
         self.client = pybullet.connect(pybullet.DIRECT)
         if self.client < 0:
-            raise WorldError("PyBullet has no free physics client; close some worlds (1024 at most)")
+            raise WorldError(
+                "PyBullet has no free physics client; close some worlds (1024 at most)"
+            )
         self._close = weakref.finalize(self, _disconnect, self.client)
         self._dt_s = 1.0 / settings.physics_rate_hz
         self._set_engine()
@@ -115,7 +106,9 @@ class World:
         """Simulated seconds since the last reset."""
         return self.steps * self._dt_s
 
-    def reset(self, q_rad: Array, gripper_m: float, poses: Mapping[str, tuple[Array, Array]]) -> None:
+    def reset(
+        self, q_rad: Array, gripper_m: float, poses: Mapping[str, tuple[Array, Array]]
+    ) -> None:
         """Begin anew at time 0: joints (7,) [rad], opening [m], body name -> (p_BO_m, quat_xyzw).
 
         Bodies without a pose are parked out of sight. Nothing of what happened before remains.
@@ -174,7 +167,7 @@ class World:
         self._joints = None
 
     def joints(self) -> tuple[Array, Array]:
-        """Positions, velocities (9,) of seven joints [rad, rad/s] and two fingers [m, m/s]; read-only."""
+        """Positions and velocities (9,), read-only: seven joints [rad], two fingers [m]."""
         if self._joints is None:
             states = pybullet.getJointStates(self.arm, _ALL_JOINTS, physicsClientId=self.client)
             values = np.array([s[:2] for s in states]).T.copy()
@@ -195,7 +188,7 @@ class World:
         return WorldState(self.client, bullet_id, self.steps, self.motors)
 
     def restore(self, state: WorldState) -> None:
-        """Go back to a saved moment of this world; what follows is bit-identical to what followed."""
+        """Go back to a saved moment of this world; what follows is bit-identical."""
         self._forget()
         pybullet.restoreState(state.bullet_id, physicsClientId=self.client)
         self.steps = state.steps
@@ -268,39 +261,6 @@ class World:
         body = pybullet.createMultiBody(mass_kg, shape, look, list(p_m), physicsClientId=client)
         pybullet.changeDynamics(body, -1, lateralFriction=friction, physicsClientId=client)
         return int(body)
-
-
-def arm_urdf() -> Path:
-    """The Panda with box finger pads and absolute mesh paths, written to the cache when not there."""
-    folder = panda_folder()
-    tree = ET.parse(folder / "panda.urdf")
-    for link in tree.getroot().iter("link"):
-        for visual in link.findall("visual"):  # renderers draw from ``visuals``, not from here
-            link.remove(visual)
-        for mesh in link.iter("mesh"):
-            name = str(mesh.get("filename")).removeprefix("package://")
-            mesh.set("filename", str(folder / name))
-        if "finger" in str(link.get("name")):
-            side = 1.0 if link.get("name") == "panda_leftfinger" else -1.0
-            _replace_with_pad(link, side)
-    text = ET.tostring(tree.getroot(), encoding="unicode")
-    path = cache_folder() / f"panda-{hashlib.sha256(text.encode()).hexdigest()[:12]}.urdf"
-    if not path.is_file():
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".urdf")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(temporary, path)
-    return path
-
-
-def _replace_with_pad(link: ET.Element, side: float) -> None:
-    for collision in link.findall("collision"):
-        link.remove(collision)
-    collision = ET.SubElement(link, "collision")
-    y_m = side * 0.5 * _PAD_SIZE_M[1]
-    ET.SubElement(collision, "origin", xyz=f"0 {y_m} {_PAD_CENTRE_Z_M}", rpy="0 0 0")
-    geometry = ET.SubElement(collision, "geometry")
-    ET.SubElement(geometry, "box", size=" ".join(map(str, _PAD_SIZE_M)))
 
 
 def _remove_state(client: int, bullet_id: int) -> None:

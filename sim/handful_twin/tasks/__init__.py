@@ -1,9 +1,12 @@
-"""The tasks, by name. A new one is a small file beside these, a YAML in ``config/task`` and a line here."""
+"""The tasks, by name.
+
+A new one is a small file beside these, a YAML in ``config/task`` and a line here.
+"""
 
 from typing import Any
 
 from handful.config import ConfigError, load
-from handful_twin.tasks.base import Start, Task, TaskSettings, Truth
+from handful_twin.tasks.base import Start, Task, TaskSettings, Truth, Want
 from handful_twin.tasks.lift import Lift
 from handful_twin.tasks.reach import Reach
 
@@ -21,4 +24,4 @@ def make_task(name: str, overrides: dict[str, Any] | None = None) -> Task:
     return kind(load(kind.settings_class, f"task/{name}", overrides))
 
 
-__all__ = ["TASKS", "Start", "Task", "TaskSettings", "Truth", "make_task"]
+__all__ = ["TASKS", "Start", "Task", "TaskSettings", "Truth", "Want", "make_task"]

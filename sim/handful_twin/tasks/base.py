@@ -67,8 +67,16 @@ class Start:
     poses: Mapping[str, tuple[Array, Array]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Want:
+    """Where a demonstrator wants the tip (3,) [m], and its gripper action in [-1, 1]."""
+
+    p_BT_m: Array
+    gripper: float
+
+
 class Task:
-    """One task. Subclasses set ``name`` and ``Settings`` and say what success is."""
+    """One task. Subclasses set ``name`` and ``settings_class`` and say what success is."""
 
     name: ClassVar[str]
     settings_class: ClassVar[type[TaskSettings]]
@@ -84,7 +92,9 @@ class Task:
     def boxes(self) -> dict[str, Box]:
         """The free bodies this task needs, by name."""
         s = self.settings
-        return {"cube": Box((s.cube_edge_m,) * 3, s.cube_mass_kg, (0.80, 0.13, 0.11), s.cube_friction)}
+        return {
+            "cube": Box((s.cube_edge_m,) * 3, s.cube_mass_kg, (0.80, 0.13, 0.11), s.cube_friction)
+        }
 
     def sample(self, rng: np.random.Generator) -> Start:
         """Draw a start; all randomness of an episode comes from ``rng``."""
@@ -102,4 +112,11 @@ class Task:
 
     def distance_m(self, truth: Truth) -> float:
         """How far from the goal [m]; for logs and curves, never for the reward."""
+        raise NotImplementedError
+
+    def plan(self, truth: Truth, before: Truth) -> Want:
+        """What a demonstrator wants next, from the situation now and one step before.
+
+        A pure function without a clock or phases, so that after a miss or a slip it tries again.
+        """
         raise NotImplementedError

@@ -3,7 +3,7 @@
 import numpy as np
 from pydantic import Field
 
-from handful_twin.tasks.base import Array, Task, TaskSettings, Truth
+from handful_twin.tasks.base import Array, Task, TaskSettings, Truth, Want
 
 
 class ReachSettings(TaskSettings):
@@ -38,3 +38,6 @@ class Reach(Task):
 
     def distance_m(self, truth: Truth) -> float:
         return float(np.linalg.norm(truth.p_BT_m - self.goal_m(truth)))
+
+    def plan(self, truth: Truth, before: Truth) -> Want:
+        return Want(self.goal_m(truth), 1.0)
