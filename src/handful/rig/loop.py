@@ -59,6 +59,16 @@ class ControlLoop:
         self._seen = self._observe()
         return self._seen
 
+    def resume(self, observation: Observation, previous_step_m: NDArray[np.float64]) -> None:
+        """Go on as if ``observation`` had just been returned, after a twin was put back to then.
+
+        previous_step_m: (3,) ``step_m`` of the verdict of that tick, zeros after ``begin``.
+        """
+        self._observer.resume(observation)
+        self._previous_step_m = previous_step_m
+        self._rate.restart()
+        self._seen = observation
+
     def tick(self, action: ArrayLike) -> Tick:
         """Send ``action`` (A,) through the guard, wait for the beat, observe.
 
