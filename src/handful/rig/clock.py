@@ -45,11 +45,16 @@ class Rate:
         self._next_s = self._clock.now_s() + self._period_s
 
     def sleep(self) -> None:
-        """Wait for the next beat; when it has passed already, count whole periods missed."""
+        """Wait for the next beat.
+
+        When it has passed already, every whole period skipped counts as missed, and the beat caught
+        late counts when it is late by more than a tenth of a period.
+        """
         late_s = self._clock.now_s() - self._next_s
         if late_s > 0.0:
             skipped = int(late_s / self._period_s)
-            self.missed += skipped + (1 if late_s > 0.1 * self._period_s else 0)
             self._next_s += skipped * self._period_s
+            late_s -= skipped * self._period_s
+            self.missed += skipped + (1 if late_s > 0.1 * self._period_s else 0)
         self._clock.sleep_until(self._next_s)
         self._next_s += self._period_s

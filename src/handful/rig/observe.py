@@ -63,6 +63,13 @@ class Observer:
         for stack in self._stacks.values():
             stack.clear()
 
+    def resume(self, observation: Observation) -> None:
+        """Go on from an observation made here earlier, as a twin that was put back must."""
+        for name, stack in self._stacks.items():
+            stack.clear()
+            pictures = np.split(observation.images[name], self.spec.frame_stack, axis=2)
+            stack.extend(np.ascontiguousarray(picture) for picture in pictures)
+
     def observe(self, frames: dict[str, Frame], arm: ArmState, now_s: float) -> Observation:
         """One observation at ``now_s`` [s] from the newest frame of every camera.
 
@@ -71,11 +78,11 @@ class Observer:
         Raises:
             CameraError: a camera of the settings has no frame, or one of another size or type.
             StaleFrameError: a frame is older than ``observe.max_frame_age_s``.
-            ArmError: the arm's state is too old, or holds a number that is not finite.
+            ArmError: the arm's state is too old, not finite, or has another number of joints.
         """
         oldest_s = self._fresh_arm_stamp_s(arm, now_s)
         state = self._state(arm)
-        pictures = {}
+        pictures = {}  # all of them are accepted before one of them enters a stack
         for name in self.spec.cameras:
             frame = frames.get(name)
             if frame is None:
@@ -143,10 +150,16 @@ class Observer:
             elif name == "target_gripper":
                 part = 2.0 * arm.target_gripper_m / gripper_max_m - 1.0
             else:
-                part = arm.q_rad / math.pi
+                part = self._joints(arm) / math.pi
             size = settings.observe.joint_count if name == "joints" else _SIZES[name]
             values[at : at + size] = part
             at += size
         if not np.isfinite(values).all():
             raise ArmError(f"arm state holds a number that is not finite: {arm}")
         return values.astype(np.float32)
+
+    def _joints(self, arm: ArmState) -> NDArray[np.float64]:
+        count = self._settings.observe.joint_count
+        if arm.q_rad.shape != (count,):
+            raise ArmError(f"the arm has {arm.q_rad.size} joints, observe.joint_count is {count}")
+        return arm.q_rad
