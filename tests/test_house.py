@@ -154,6 +154,7 @@ def test_every_curve_has_an_entry_in_the_dictionary(profile: str) -> None:
         "clone.batch_size": 4,
         "update_to_data": 2,
     }
+    small |= {"encoder.filters": 4, "actor.hidden_dim": 8, "critic.hidden_dim": 8}
     settings = load(AgentSettings, f"agent/{profile}", small)
     side, stack = settings.image_px, settings.frame_stack
     spec = Spec(("third",), side, side, stack, 2, 4)

@@ -5,7 +5,7 @@ and moves an arm; what really happened becomes a transition, transitions become 
 become the next policy. The files, in the order a frame meets them:
 
 The hallway, the words that all rooms share
-    contract                 Frame, ArmState, Command, Observation, Transition, Spec: shapes, units, stamps
+    contract                 Frame, ArmState, Command, Observation, Transition, Spec
     config                   YAML to frozen settings; refuses what it does not know
 
 The workshop: metres, radians, seconds, frames; no torch, no ROS
@@ -30,7 +30,7 @@ The study: tensors; never a metre, a second or a frame
     learn.gather             pictures out of the store in one pass over memory
     learn.replay             two rings of experience, the arm's own and the demonstrated
     learn.augment            which window of a picture the network sees
-    learn.encoder            uint8 pictures -> features -> latent; the one place that divides by 255
+    learn.encoder            uint8 pictures -> features -> latent; the only division by 255
     learn.features           what a frozen encoder sees, computed once
     learn.networks           the heads: squashed Gaussian, ensemble of Q
     learn.contrast           InfoNCE between two views, a slow key beside it
@@ -69,7 +69,7 @@ How a run is conducted
     workflow.process         allocator and threads of this process
     workflow.errors          which errors are sentences and which are bugs
 
-The twin (``handful_twin``, under ``sim/``) stands behind the doors of the rig; its own map is there.
+The twin (``handful_twin``, under ``sim/``) stands behind the doors of the rig; its map is there.
 """
 
 __version__ = "0.1.0"
