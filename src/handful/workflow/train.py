@@ -152,7 +152,7 @@ class _Session:
         )
 
     def _take_up(self, spec: Spec) -> None:
-        """Live through the log of earlier sessions again: its steps and the updates owed for them."""
+        """Live through the log of earlier sessions again: its steps and the updates owed for it."""
         folder, learner = self.run_folder.episodes, self.learner
         files, had = len(list(folder.glob("episode_*.log"))), learner.updates
         with self.console.progress("resume", files, "episodes") as bar:
@@ -304,6 +304,7 @@ class _Session:
             describe(
                 self.parts.recipe,
                 demos=self.ready.demos,
+                env_steps=self.learner.env_steps,
                 wall_s=round(self.wall_s, 3),
                 train_s=round(self.train_s, 3),
                 train_episodes=len(self.successes),
