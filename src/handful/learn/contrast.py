@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 
 class Bilinear(nn.Module):
-    """The similarity q W k^T of CURL (Laskin et al. 2020, section 4.4): two (B, Z) to (B, B) logits.
+    """CURL's similarity q W k^T (Laskin et al. 2020, section 4.4): two (B, Z) to (B, B) logits.
 
     W starts uniform on [0, 1) as in the official code; its constant part meets a LayerNormed latent
     whose entries sum to zero, so it cancels.

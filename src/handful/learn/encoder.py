@@ -1,4 +1,4 @@
-"""The eye: uint8 pictures to features, features to a latent, and the only place bytes become numbers.
+"""The eye: uint8 pictures to features to a latent; the only place where bytes become numbers.
 
 ``Encoder`` holds the convolutions, which critic, actor and contrast share; ``Latent`` is a head's
 own projection on top (CURL ties the convolutions of actor and critic and keeps two projections).
@@ -26,6 +26,7 @@ class Tower(nn.Module):
 
     def __init__(self, channels: int, settings: EncoderSettings) -> None:
         super().__init__()
+        self.grid: Tensor
         self.keypoints = settings.head == "spatial_softmax"
         convolutions: list[nn.Conv2d] = []
         width, size = channels, settings.input_px
@@ -52,9 +53,10 @@ class Tower(nn.Module):
     def forward(self, pictures: Tensor) -> Tensor:
         """Pictures to features (B, F)."""
         first = self.convolutions[0]
+        assert isinstance(first, nn.Conv2d)
         scaled = first.weight * (1.0 / 255.0)
         x = pictures.to(memory_format=torch.channels_last, dtype=scaled.dtype)
-        x = nn.functional.conv2d(x, scaled, first.bias, first.stride)
+        x = nn.functional.conv2d(x, scaled, first.bias, (first.stride[0], first.stride[1]))
         for convolution in self.convolutions[1:]:
             x = convolution(torch.relu(x))
         if not self.keypoints:
@@ -70,9 +72,10 @@ class Encoder(nn.Module):
         super().__init__()
         self.cameras = spec.cameras
         channels = 3 * spec.frame_stack
-        self.towers = nn.ModuleDict({name: Tower(channels, settings) for name in spec.cameras})
-        self.to(memory_format=torch.channels_last)
-        self.feature_dim = next(iter(self.towers.values())).feature_dim
+        towers = {name: Tower(channels, settings) for name in spec.cameras}
+        self.towers = nn.ModuleDict(towers)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.feature_dim: int = towers[spec.cameras[0]].feature_dim
 
     def forward(self, pictures: Pictures) -> Pictures:
         """Each camera's features (B, F)."""
@@ -80,7 +83,7 @@ class Encoder(nn.Module):
 
 
 class Latent(nn.Module):
-    """One head's projection: each camera's features to LayerNormed latents, beside proprioception."""
+    """One head's projection: each camera's features to a LayerNormed latent, beside the state."""
 
     def __init__(
         self, spec: Spec, settings: EncoderSettings, feature_dim: int, use_state: bool

@@ -38,7 +38,9 @@ class FeatureCache:
         size = self.views.size_px
         for name, batch in pictures.items():
             n, pad = len(batch), max(0, -self.views.low)
-            offsets = np.concatenate([self.views.centre(n), self.views.draw(rng, n * (self.count - 1))])
+            offsets = np.concatenate(
+                [self.views.centre(n), self.views.draw(rng, n * (self.count - 1))]
+            )
             padded = np.pad(batch, ((0, 0), (pad, pad), (pad, pad), (0, 0)), mode="edge")
             rows = np.tile(np.arange(n), self.count)
             cut = np.stack(

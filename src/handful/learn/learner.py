@@ -4,6 +4,7 @@ Owns the agent, the two replays (demonstrations and the arm's own experience), t
 a frozen eye and the counters. It never runs ahead of its ratio nor silently falls behind it.
 """
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,14 +57,29 @@ class Learner:
             self.cache = FeatureCache(self.agent.encoder, self.views, slots, count)
         self._cursor = (0, 0)
         self._buffers: dict[str, NDArray[np.uint8]] = {}
-        self.env_steps = self.updates = self.episodes = 0
+        self.env_steps = self.updates = self.episodes = self.refreshed = 0
         self.pretrained = False
+        self.extra: dict[str, Any] = {}
 
     def bytes_needed(self) -> int:
         """Memory of the replay and the feature cache when both are full [bytes]."""
         r = self.settings.replay
         slots = r.capacity + max(2_000, r.capacity // 4)
         return bytes_needed(self.spec, slots) + (self.cache.bytes() if self.cache else 0)
+
+    def save(self, path: str | Path, extra: dict[str, Any]) -> None:
+        """Everything but the replay to one file: ``learn.persist.save``."""
+        from handful.learn import persist
+
+        persist.save(self, path, extra)
+
+    @staticmethod
+    def load(path: str | Path, *, device: str | None = None, spec: Spec | None = None) -> "Learner":
+        """A saved learner with an empty replay; ``extra`` is an attribute: ``learn.persist.load``."""
+        from handful.learn import persist
+
+        learner, learner.extra = persist.load(path, device=device, spec=spec)
+        return learner
 
     # Experience.
 
@@ -121,8 +137,10 @@ class Learner:
     def update(self, progress: Progress | None = None) -> dict[str, float]:
         """Run exactly the updates owed; the last one's metrics, or {} when none are."""
         owed = self.owed()
-        if self.env_steps in self.settings.pretrain.refresh_steps and owed > 0:
-            self._warm_up(self.settings.pretrain.refresh_updates, None)
+        refresh = self.settings.pretrain.refresh_steps
+        if self.refreshed < len(refresh) and self.env_steps >= refresh[self.refreshed]:
+            self.refreshed += 1
+            self._warm_up(self.settings.pretrain.refresh_updates, progress)
         metrics: dict[str, Tensor] = {}
         for step in range(1, owed + 1):
             metrics = self.agent.update(self.sample(), self.env_steps)
