@@ -28,7 +28,7 @@ class Learner:
 
     Args:
         settings: the profile. spec: shapes of observations and actions. seed: of weights, noise,
-            augmentation and sampling. device: ``"cpu"``, ``"cuda"``, None for a GPU if there is one.
+            augmentation and sampling. device: ``"cpu"``, ``"cuda"``, None: a GPU if there is one.
     Raises:
         ValueError: the spec's picture size, stack or cameras do not fit the profile.
         ReplayTooLarge: the replay does not fit in memory.
@@ -75,10 +75,11 @@ class Learner:
 
     @staticmethod
     def load(path: str | Path, *, device: str | None = None, spec: Spec | None = None) -> "Learner":
-        """A saved learner with an empty replay; ``extra`` is an attribute: ``learn.persist.load``."""
+        """A saved learner with an empty replay and its ``extra``: ``learn.persist.load``."""
         from handful.learn import persist
 
-        learner, learner.extra = persist.load(path, device=device, spec=spec)
+        learner, extra = persist.load(path, device=device, spec=spec)
+        learner.extra = extra
         return learner
 
     # Experience.
@@ -260,7 +261,7 @@ class Learner:
 
 
 def check_spec(settings: AgentSettings, spec: Spec) -> None:
-    """Refuse an environment whose pictures are not what the profile was made for (``ValueError``)."""
+    """Refuse (``ValueError``) an environment whose pictures are not what the profile wants."""
     want = (settings.image_px, settings.image_px, settings.frame_stack)
     have = (spec.height_px, spec.width_px, spec.frame_stack)
     if want != have:

@@ -38,7 +38,7 @@ def pretrain(
     updates: int,
     progress: Progress | None = None,
 ) -> dict[str, float]:
-    """Run ``updates`` contrastive (and cloning) steps, then align the targets; returns last metrics.
+    """Run ``updates`` contrastive (and cloning) steps, then align the targets; the last metrics.
 
     ``draw`` gives a fresh batch of views. The key network is the agent's target encoder.
     """

@@ -1,4 +1,4 @@
-"""Every number of the learner, typed and bounded; the YAML files in ``config/agent`` are its manual."""
+"""Every number of the learner, typed and bounded; the files in ``config/agent`` are its manual."""
 
 from typing import Literal
 
@@ -40,7 +40,7 @@ class ContrastSettings(Settings):
 
 
 class PretrainSettings(Settings):
-    """Before the first motion: contrast (and cloning) on demonstration frames (``learn.pretrain``)."""
+    """Before the first motion: contrast and cloning on demonstrations (``learn.pretrain``)."""
 
     updates: int = Field(1000, ge=0)
     batch_size: int = Field(128, ge=2)
@@ -147,6 +147,6 @@ class AgentSettings(Settings):
 
     @property
     def image_px(self) -> int:
-        """Side of the square picture the environment must deliver [px]: the crop's margin included."""
+        """Side of the square picture the environment must deliver [px], a crop's margin included."""
         margin = 2 * self.augment.pad_px if self.augment.kind == "crop" else 0
         return self.encoder.input_px + margin
