@@ -232,13 +232,28 @@ def test_hands_change_in_mid_episode_and_no_stack_is_torn():
         replay.add(made)
         steps.append(Step(now, made.action, made.reward, 1.0, made.next_observation))
         now = made.next_observation
+    assert replay.keep_success() == 1  # the last part alone, without the frames of its stack
     parts = [steps[:3], steps[3:5], steps[5:]]
-    assert (len(replay.online), len(replay.demo)) == (4, 2)
+    assert (len(replay.online), len(replay.demo)) == (4, 3)
     for slot in np.unique(replay.sample_indices(400, 0.5, np.random.default_rng(0))):
         name = float(replay.store.state[slot, 0])
         part = next(p for p in parts if name in [float(s.observation.state[0]) for s in p])
         at = [float(s.observation.state[0]) for s in part].index(name)
         _agrees(replay, spec, int(slot), part, at, 2)
+
+
+def test_episode_may_begin_with_any_stack():
+    spec = _spec(4)
+    replay, world = ReplayBuffer(spec, 20, 1, GAMMA), World(spec)
+    for names in ([1, 1, 1, 1], [1, 1, 1, 2], [1, 1, 2, 2], [1, 2, 2, 3], [1, 2, 3, 4]):
+        world.frames = names
+        world.made += 10
+        seen = world._observation()
+        replay.begin(seen)
+        replay.add(_transition(world, 0.0, 1.0, True, False))
+        slot = replay.last_episode()[-2:-1]
+        whole = np.concatenate([seen.images[c] for c in spec.cameras], axis=2)
+        np.testing.assert_array_equal(_pictures(replay, replay.frame_index(slot), spec)[0], whole)
 
 
 def test_frames_come_out_once_for_a_feature_cache():
@@ -282,8 +297,11 @@ def test_gather_equals_plain_indexing(stack, cameras, size, source, reach, seed)
     slots = rng.integers(0, 11, (5, stack))
     offsets = rng.integers(-reach, reach + 1, (5, 2))
     first = int(rng.integers(0, cameras))
-    out = np.full((5, size, size, 3 * stack * (cameras - first)), 7, np.uint8)
+    shape = (5, size, size, 3 * stack * (cameras - first))
+    guarded = np.full(np.prod(shape) + 32, 7, np.uint8)
+    out = guarded[16:-16].reshape(shape)
     gather_pictures(frames, slots, offsets, out, (first, cameras))
+    assert (guarded[:16] == 7).all() and (guarded[-16:] == 7).all()
     rows = np.clip(np.arange(size) + offsets[:, :1], 0, source - 1)
     columns = np.clip(np.arange(size) + offsets[:, 1:], 0, source + 1)
     for b in range(5):

@@ -73,7 +73,8 @@ class ReplayBuffer:
         self._order: NDArray[np.int64] = np.zeros(capacity, np.int64)  # serials with a transition
         self._tail = self._head = 0  # of _order: the transitions that can be sampled
         self._count = 0  # observations ever pushed; serial s lives in slot s % capacity
-        self._start = 0  # serial of the newest episode's first observation
+        self._start = 0  # serial of the newest episode's first frame
+        self._seen = 0  # serial of its first observation: later when the stack came with it
         self._open = False
 
     def __len__(self) -> int:
@@ -102,7 +103,7 @@ class ReplayBuffer:
         self._start = self._count
         for k in range(first, self.spec.frame_stack):
             self._push(stack[:, :, :, k], state)
-        self._open = True
+        self._seen, self._open = self._count - 1, True
 
     def add(self, transition: Transition) -> None:
         """Append what happened next in the open episode.
@@ -130,10 +131,8 @@ class ReplayBuffer:
         store.action[slot] = action
         store.reward[slot], store.discount[slot], store.ahead[slot] = 0.0, 1.0, 0
         # The last n transitions each gain a reward, and their bootstrap moves one step on.
-        for serial in range(max(self._start, left - self.n_step + 1), left + 1):
+        for serial in range(max(self._seen, left - self.n_step + 1), left + 1):
             slot = self._slot(serial)
-            if serial < left and store.ahead[slot] == 0:
-                continue  # a frame kept only for the stack: no transition left it
             store.reward[slot] += store.discount[slot] * transition.reward
             store.discount[slot] *= self.discount * transition.discount
             store.ahead[slot] += 1
