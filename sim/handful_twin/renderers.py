@@ -15,9 +15,9 @@ import pybullet
 from numpy.typing import NDArray
 
 from handful.rig.geometry import invert, to_quat_xyzw
+from handful_twin.meshes import Mesh
 from handful_twin.raster import NEAR_M, Look, Rasteriser
 from handful_twin.scene import Scene
-from handful_twin.visuals import Mesh
 
 Backend = Literal["fast", "tiny", "egl", "auto"]
 Array = NDArray[np.float64]
@@ -142,7 +142,7 @@ class BulletRenderer:
         )
         shape = height_px * n, width_px * n
         pixels = np.array(rgba, np.uint8).reshape(*shape, 4)[:, :, :3]
-        pixels[np.asarray(labels).reshape(shape) < 0] = np.float32(look.wall_rgb) * 255.0
+        pixels[np.asarray(labels).reshape(shape) < 0] = np.array(look.wall_rgb) * 255.0
         if n == 1:
             return np.ascontiguousarray(pixels)
         mean = pixels.reshape(height_px, n, width_px, n, 3).mean(axis=(1, 3))

@@ -1,8 +1,8 @@
 """What there is to draw in a world, and where it is now: meshes in frames, poses from the joints.
 
 The frames in order: the base B (with link 0 and the table), links 1 to 7, the hand, the two
-fingers, and then the task's bodies. Their poses come from the joint positions through ``kinematics``, which
-takes PyBullet one call where asking it for link poses takes it one slow one per camera.
+fingers, and then the task's bodies. Their poses come from the joint positions through
+``kinematics``: one cheap call, where asking PyBullet for link poses is one slow one per camera.
 """
 
 import math
@@ -12,8 +12,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from handful_twin import kinematics
+from handful_twin.meshes import Colour, Mesh, box_mesh, join_meshes
 from handful_twin.raster import Geometry
-from handful_twin.visuals import Detail, Mesh, box_mesh, join_meshes, panda_meshes
+from handful_twin.visuals import Detail, panda_meshes
 from handful_twin.world import TABLE_CENTRE_M, TABLE_SIZE_M, World
 
 BASE, HAND = 0, 8
@@ -27,6 +28,7 @@ _FRAMES = {
 }
 FINGER_Z_M = 0.0584  # finger joints beyond the hand frame: panda.urdf
 _TABLE = "table"
+_TABLE_BACK_M = -0.3  # x of the edge behind the arm
 _TABLE_RGB = (0.64, 0.54, 0.44)
 
 
@@ -40,7 +42,8 @@ class Scene:
     def __init__(self, world: World, detail: Detail = "hulls") -> None:
         self._world = world
         self.names = [*_FRAMES, *world.bodies, _TABLE]
-        table = box_mesh(_TABLE, TABLE_SIZE_M, _TABLE_RGB, centre_m=TABLE_CENTRE_M)
+        size_m, centre_m = _drawn_table()
+        table = box_mesh(_TABLE, size_m, _TABLE_RGB, centre_m)
         self.parts: list[tuple[int, Mesh]] = [(_FRAMES[m.link], m) for m in panda_meshes(detail)]
         for i, (name, box) in enumerate(world.boxes.items()):
             self.parts.append((_BODIES + i, box_mesh(name, box.size_m, box.rgb)))
@@ -85,7 +88,7 @@ class Scene:
             frame_start=np.concatenate([[0], np.cumsum(counts)]).astype(np.int32),
             faces=np.concatenate(faces).astype(np.int32),
             face_rgb=np.concatenate(
-                [np.tile(np.float32(m.rgb), (len(m.faces), 1)) for _, m in parts]
+                [np.tile(np.array(m.rgb, np.float32), (len(m.faces), 1)) for _, m in parts]
             ),
             face_label=np.concatenate(labels).astype(np.int32),
             casts=np.concatenate(casts).astype(np.uint8),
@@ -100,7 +103,18 @@ class Scene:
         return [(frame, join_meshes(group)) for (frame, _), group in groups.items()]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[misc]
+def _drawn_table() -> tuple[Colour, Colour]:
+    """Size and centre [m] of the table as drawn: the solid one, and on to behind the arm's base.
+
+    Physics leaves the base out of the table; a picture in which it floats beside one looks broken.
+    """
+    front_m = TABLE_CENTRE_M[0] + 0.5 * TABLE_SIZE_M[0]
+    length_m = front_m - _TABLE_BACK_M
+    size_m = (length_m, TABLE_SIZE_M[1], TABLE_SIZE_M[2])
+    return size_m, (front_m - 0.5 * length_m, TABLE_CENTRE_M[1], TABLE_CENTRE_M[2])
+
+
+@njit(cache=True, nogil=True)
 def _fill_poses(  # type: ignore[no-untyped-def]
     q, links, quats, points, poses
 ):

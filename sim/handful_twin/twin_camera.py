@@ -3,12 +3,12 @@
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from handful.contract import Frame
 from handful.rig.camera import CameraError, StaleFrameError
-from handful.rig.geometry import pose
 from handful.rig.settings import CameraSettings
+from handful_twin.meshes import look_at
 from handful_twin.renderers import Renderer
 from handful_twin.scene import HAND
 from handful_twin.settings import TwinCameraSettings
@@ -88,22 +88,3 @@ def intrinsics(fov_y_deg: float, width_px: int, height_px: int) -> Array:
     return np.array(
         [[f_px, 0.0, 0.5 * (width_px - 1)], [0.0, f_px, 0.5 * (height_px - 1)], [0.0, 0.0, 1.0]]
     )
-
-
-def look_at(position_m: ArrayLike, target_m: ArrayLike, up: ArrayLike) -> Array:
-    """X_AC (4, 4) of an optical frame at ``position_m`` that looks at ``target_m``; ``up`` is up.
-
-    Raises:
-        ValueError: position and target coincide, or ``up`` points along the view.
-    """
-    position = np.asarray(position_m, np.float64)
-    forward = np.asarray(target_m, np.float64) - position
-    right = np.cross(forward, np.asarray(up, np.float64))
-    if np.linalg.norm(right) < 1e-9 * max(1.0, float(np.linalg.norm(forward))):
-        raise ValueError(
-            f"a camera at {position.tolist()} looking at {np.asarray(target_m).tolist()} needs an "
-            f"up that is across its view, got {np.asarray(up).tolist()}"
-        )
-    forward /= np.linalg.norm(forward)
-    right /= np.linalg.norm(right)
-    return pose(np.column_stack([right, np.cross(forward, right), forward]), position)
