@@ -147,6 +147,6 @@ class AgentSettings(Settings):
 
     @property
     def image_px(self) -> int:
-        """Side of the square picture the environment must deliver [px], a crop's margin included."""
+        """Side of the square picture the environment delivers [px], a crop's margin included."""
         margin = 2 * self.augment.pad_px if self.augment.kind == "crop" else 0
         return self.encoder.input_px + margin
