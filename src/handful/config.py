@@ -62,7 +62,11 @@ def build(
     try:
         # Through JSON: strict mode then takes a list for a tuple, as YAML has none, and no more.
         # A date becomes the word it was written as.
-        return schema.model_validate_json(json.dumps(values, default=str))
+        text = json.dumps(values, default=str)
+    except ValueError:
+        raise ConfigError(f"{name}: a value contains itself, by way of a YAML alias") from None
+    try:
+        return schema.model_validate_json(text)
     except ValidationError as error:
         raise ConfigError(_explain(schema, error, name)) from None
 
@@ -76,7 +80,7 @@ def parse_overrides(pairs: tuple[str, ...] | list[str]) -> dict[str, dict[str, A
     for pair in pairs:
         key, equals, value = pair.partition("=")
         group, dot, rest = key.strip().partition(".")
-        if not equals or not dot or not rest:
+        if not (group and dot and rest and equals):
             raise ConfigError(
                 f"--set {pair!r}: expected GROUP.KEY=VALUE, for example agent.batch_size=128"
             )

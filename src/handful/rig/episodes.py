@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from handful import __version__
 from handful.contract import Observation, Spec, Transition
 from handful.rig.playback import (
     FORMAT,
@@ -24,7 +25,6 @@ from handful.rig.playback import (
     episode_number,
     first_header,
     read,
-    this_version,
 )
 from handful.rig.records import Arrays, pack
 
@@ -73,7 +73,7 @@ class EpisodeLog:
         self._check(observation)
         values = {
             "format": FORMAT,
-            "version": this_version(),
+            "version": __version__,
             "spec": self._spec.to_dict(),
             "meta": self._meta,
             "demo": bool(demo),

@@ -4,13 +4,13 @@ import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from handful import __version__
 from handful.contract import Observation, Spec, Transition
 from handful.rig.records import Arrays, Broken, unpack
 
@@ -150,7 +150,7 @@ def _checked_spec(path: Path, header: dict[str, Any], spec: Spec | None) -> Spec
     if header.get("format") != FORMAT:
         raise LogError(
             f"{path}: log format {header.get('format')!r}, written by handful "
-            f"{header.get('version', 'unknown')}; handful {this_version()} reads format {FORMAT}"
+            f"{header.get('version', 'unknown')}; handful {__version__} reads format {FORMAT}"
         )
     found = Spec.from_dict(header["spec"])
     if spec is not None and found != spec:
@@ -180,11 +180,3 @@ def episode_number(path: Path) -> int:
     match = _NAME.fullmatch(path.name)
     assert match is not None
     return int(match[1])
-
-
-def this_version() -> str:
-    """The handful that runs; ``unknown`` in a catkin space, which keeps no package metadata."""
-    try:
-        return version("handful")
-    except PackageNotFoundError:
-        return "unknown"
