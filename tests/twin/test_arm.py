@@ -1,18 +1,18 @@
-"""The twin's arm keeps the arm contract, and its kinematics agree with Bullet and with themselves."""
+"""The twin's arm keeps the arm contract, and its kinematics agree with Bullet's."""
 
 import numpy as np
 import pybullet
 import pytest
 from contracts import ArmCell, ArmContract
+from handful_twin import kinematics as kin
+from handful_twin.settings import TwinSettings
+from handful_twin.twin_arm import TwinArm, TwinClock
+from handful_twin.world import FINGER_Z_M, LINKS, World
 
 from handful.config import load
 from handful.contract import Command
 from handful.rig.arm import ArmError
 from handful.rig.clock import Rate
-from handful_twin import kinematics as kin
-from handful_twin.settings import TwinSettings
-from handful_twin.twin_arm import TwinArm, TwinClock
-from handful_twin.world import FINGER_Z_M, LINKS, World
 
 MIDDLE_M = np.array([0.48, 0.03, 0.2])
 
