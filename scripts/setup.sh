@@ -16,23 +16,29 @@ kind=${1:-run}
 python=${PYTHON:-/usr/bin/python3}
 venv=$here/.venv
 log=$venv/setup.log
-case $kind in
-    run) lists=(requirements.txt) ;;
-    dev) lists=(requirements.txt requirements-dev.txt) ;;
-    *) echo "setup: unknown kind '$kind'; there are: run, dev" >&2; exit 2 ;;
-esac
+lists_of() {
+    case $1 in
+        run) echo requirements.txt ;;
+        dev) echo requirements.txt requirements-dev.txt ;;
+        *) echo "setup: unknown kind '$1'; there are: run, dev" >&2; return 2 ;;
+    esac
+}
+read -ra lists <<<"$(lists_of "$kind")"
+[ ${#lists[@]} -gt 0 ] || exit 2
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 PIP_ROOT_USER_ACTION=ignore
 unset PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 say() { echo "setup: $*"; }
 fail() { printf 'setup: %s\n' "$@" >&2; exit 1; }
 
-# The stamp: what was installed, from which lists, into which folder.
-wanted=$({ cat "${lists[@]}" constraints.txt pyproject.toml setup.py scripts/setup.sh; echo "$here"; } | sha256sum)
+# What a stamp says: which lists were installed, and into which folder. `dev` holds all of `run`.
+stamp() { # shellcheck disable=SC2046
+    { cat $(lists_of "$1") constraints.txt pyproject.toml setup.py scripts/setup.sh; echo "$here"; } | sha256sum
+}
 torch_is_right() { [ -z "${TORCH_INDEX:-}" ] || [ "$TORCH_INDEX" = "$(cat "$venv/.torch-index" 2>/dev/null)" ]; }
 is_ready() {
     [ -x "$venv/bin/python" ] && [ ! -e "$venv/.unfinished" ] && torch_is_right &&
-        { [ "$wanted" = "$(cat "$venv/.ready-$kind" 2>/dev/null)" ]; }
+        [ "$(cat "$venv/.ready-$kind" 2>/dev/null)" = "$(stamp "$kind")" ]
 }
 is_ready && exit 0
 
@@ -94,14 +100,18 @@ build_venv() {
         fail "$python could not create .venv; on Debian: apt-get install python3-venv"
 }
 
-# pip_install WHAT ARGUMENTS...: quiet but for the download bar on a terminal; everything goes to the log.
+# pip_install WHAT ARGUMENTS...: shows download bars on a terminal and nothing elsewhere; the rest goes to the log.
 pip_install() {
-    local what=$1 bar=off
+    local what=$1 pip=("$venv/bin/python" -m pip install)
     shift
-    [ ! -t 1 ] || bar=on
-    "$venv/bin/python" -m pip install -qq --progress-bar "$bar" --log "$log" "$@" || {
+    if [ -t 1 ]; then
+        "${pip[@]}" --quiet "$@" 2>>"$log"
+    else
+        "${pip[@]}" --progress-bar off "$@" >>"$log" 2>&1
+    fi || {
         rm -f "$venv/.unfinished" # pip ended by itself and left what it had installed whole
-        fail "installing $what failed (see above; everything is in .venv/setup.log)." \
+        grep -E '^ERROR' "$log" | tail -n 3 | cut -c 1-300 >&2
+        fail "installing $what failed; everything pip said is in .venv/setup.log." \
             "No network, a full disk, or a version in ${lists[*]} that your package index lacks." \
             "Run make again when it is mended: it goes on from here."
     }
@@ -146,5 +156,5 @@ pip_install "handful itself (pyproject.toml)" --no-deps --no-build-isolation --e
 "$venv/bin/python" -m pip check >>"$log" 2>&1 || say "note: pip check has remarks; see the end of .venv/setup.log"
 check_gpu
 rm -f "$venv/.unfinished"
-echo "$wanted" >"$venv/.ready-$kind"
+for each in run "$kind"; do stamp "$each" >"$venv/.ready-$each"; done
 say "ready (.venv)"
