@@ -128,6 +128,14 @@ def read_obj(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArra
     return np.array(vertices), np.array(faces), np.array(dark, bool)
 
 
+def write_obj(path: Path, mesh: Mesh) -> None:
+    """The mesh with its normals, without its colour."""
+    rows = [f"v {x:.6f} {y:.6f} {z:.6f}" for x, y, z in mesh.vertices_m]
+    rows += [f"vn {x:.4f} {y:.4f} {z:.4f}" for x, y, z in mesh.normals]
+    rows += [f"f {a}//{a} {b}//{b} {c}//{c}" for a, b, c in mesh.faces + 1]
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+
 def _read_mtl(path: Path) -> dict[str, bool]:
     """Material name -> is its diffuse colour dark; empty when the file is missing."""
     if not path.is_file():

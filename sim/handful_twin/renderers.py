@@ -6,6 +6,7 @@ shapes, so the world's client stays light and what they draw is exactly what ``f
 """
 
 import importlib.util
+import tempfile
 import weakref
 from pathlib import Path
 from typing import Literal, Protocol
@@ -15,7 +16,7 @@ import pybullet
 from numpy.typing import NDArray
 
 from handful.rig.geometry import invert, to_quat_xyzw
-from handful_twin.meshes import Mesh
+from handful_twin.meshes import Mesh, write_obj
 from handful_twin.raster import NEAR_M, Look, Rasteriser
 from handful_twin.scene import Scene
 
@@ -109,7 +110,10 @@ class BulletRenderer:
         self._close = weakref.finalize(self, _disconnect, self._client)
         if on_gpu:
             self._load_egl()
-        self._bodies = [(frame, self._add(mesh)) for frame, mesh in scene.bodies()]
+        with tempfile.TemporaryDirectory(prefix="handful-") as folder:
+            self._bodies = [
+                (frame, self._add(mesh, Path(folder))) for frame, mesh in scene.bodies()
+            ]
 
     def render(
         self,
@@ -179,12 +183,13 @@ class BulletRenderer:
                 physicsClientId=self._client,
             )
 
-    def _add(self, mesh: Mesh) -> int:
+    def _add(self, mesh: Mesh, folder: Path) -> int:
+        # Through a file: the EGL plugin does not take vertices from memory.
+        path = folder / f"{len(list(folder.iterdir()))}.obj"
+        write_obj(path, mesh)
         shape = pybullet.createVisualShape(
             pybullet.GEOM_MESH,
-            vertices=mesh.vertices_m.tolist(),
-            indices=mesh.faces.ravel().tolist(),
-            normals=mesh.normals.tolist(),
+            fileName=str(path),
             rgbaColor=[*mesh.rgb, 1.0],
             specularColor=[0.0, 0.0, 0.0],
             physicsClientId=self._client,
