@@ -18,14 +18,16 @@ Vector = tuple[float, float, float]
 class TaskSettings(Settings):
     """What every task has. Steps are ticks of the rig's control rate.
 
-    start_min_m, start_max_m: the box in B the tool tip starts in, uniformly. cube_min_m,
-    cube_max_m: (x, y) of the cube's middle, uniformly; its yaw is uniform in +-cube_yaw_rad.
+    start_min_m, start_max_m: the box in B the tool tip starts in, uniformly. start_gripper_m: the
+    opening it starts with, uniformly between the two. cube_min_m, cube_max_m: (x, y) of the cube's
+    middle, uniformly; its yaw is uniform in +-cube_yaw_rad.
     """
 
     horizon_steps: int = Field(ge=1)
     hold_steps: int = Field(default=5, ge=1)
     start_min_m: Vector
     start_max_m: Vector
+    start_gripper_m: tuple[float, float] = (0.0, 0.08)
     cube_edge_m: float = Field(default=0.04, gt=0.005, lt=0.07)
     cube_mass_kg: float = Field(default=0.1, gt=0.0)
     cube_friction: float = Field(default=1.0, gt=0.0)
@@ -39,6 +41,8 @@ class TaskSettings(Settings):
             pairs = zip(getattr(self, low), getattr(self, high), strict=True)
             if any(a > b for a, b in pairs):
                 raise ValueError(f"{low} must not be above {high} on any axis")
+        if not 0.0 <= self.start_gripper_m[0] <= self.start_gripper_m[1] <= 0.08:
+            raise ValueError("start_gripper_m must be two openings in rising order within 0..0.08")
         if self.hold_steps > self.horizon_steps:
             raise ValueError("hold_steps must not be above horizon_steps")
         return self
@@ -104,7 +108,8 @@ class Task:
         half_yaw = 0.5 * rng.uniform(-s.cube_yaw_rad, s.cube_yaw_rad)
         cube_m = np.array([*xy_m, 0.5 * s.cube_edge_m])
         quat_xyzw = np.array([0.0, 0.0, np.sin(half_yaw), np.cos(half_yaw)])
-        return Start(tip_m, 0.0, 0.08, {"cube": (cube_m, quat_xyzw)})
+        opening_m = float(rng.uniform(*s.start_gripper_m))
+        return Start(tip_m, 0.0, opening_m, {"cube": (cube_m, quat_xyzw)})
 
     def success(self, truth: Truth) -> bool:
         """Is the goal met at this moment? Pure; holding it is the episode's business."""
