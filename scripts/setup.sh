@@ -75,7 +75,8 @@ install_system_packages() {
     local as_root=()
     if [ "$(id -u)" != 0 ]; then
         sudo -n true 2>/dev/null ||
-            fail "missing system packages, and no right to install them. Run this, then make again:" "    sudo sh -c '$install'"
+            fail "missing system packages, and no right to install them. Run this as root (sudo or su), then make again:" \
+                "    sh -c '$install'"
         as_root=(sudo -n)
     fi
     say "installing system packages: ${missing[*]}"
@@ -129,9 +130,10 @@ install_torch() {
         say "no NVIDIA GPU here. Should gigabytes of CUDA packages come down, PyTorch's CPU build is smaller:"
         say "    stop, and run make again with TORCH_INDEX=<the CPU index on PyTorch's \"Get started\" page>"
     fi
-    local from=()
-    [ -z "${TORCH_INDEX:-}" ] || from=(--index-url "$TORCH_INDEX" --force-reinstall)
-    pip_install "$torch" "${from[@]}" "${held[@]}" "$torch"
+    # Such an index has torch, but not always the versions of its dependencies that we hold still.
+    local from=("${held[@]}")
+    [ -z "${TORCH_INDEX:-}" ] || from=(--index-url "$TORCH_INDEX" --no-deps --force-reinstall)
+    pip_install "$torch" "${from[@]}" "$torch"
     echo "${TORCH_INDEX:-}" >"$venv/.torch-index"
 }
 
