@@ -10,7 +10,15 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PARTS = ["src", "sim", "config", "nodes", "launch"]
-FILES = ["CMakeLists.txt", "package.xml", "setup.py", "pyproject.toml", "README.md", "LICENSE"]
+FILES = [
+    "CMakeLists.txt",
+    "package.xml",
+    "setup.py",
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+    "NOTICE",
+]
 
 pytestmark = pytest.mark.skipif(
     not shutil.which("catkin_make"),
