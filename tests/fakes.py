@@ -30,6 +30,11 @@ class FakeClock:
         assert seconds_s >= 0.0
         self._now_s += seconds_s
 
+    def rewind(self, stamp_s: float) -> None:
+        """Back to an earlier moment, as the clock of a twin that was put back to then."""
+        assert stamp_s <= self._now_s
+        self._now_s = stamp_s
+
 
 class CounterCamera:
     """Paints its frame number into every pixel: frame n is all n % 256, red + 1, blue + 2.
@@ -64,6 +69,11 @@ class CounterCamera:
 
     def close(self) -> None:
         self._open = False
+
+    def rewind(self, count: int, stamp_s: float) -> None:
+        """Back to the frame ``count`` that was taken at ``stamp_s``."""
+        assert count <= self.count
+        self.count, self._last_stamp_s = count, stamp_s
 
     def paint(self, number: int) -> NDArray[np.uint8]:
         pixels = np.empty(self._shape, np.uint8)

@@ -10,6 +10,7 @@ from handful.rig.action import ActionError
 from handful.rig.camera import StaleFrameError
 from handful.rig.guard import Status
 from handful.rig.loop import ControlLoop
+from handful.rig.observe import Observer
 from handful.rig.settings import (
     CameraSettings,
     GuardSettings,
@@ -42,6 +43,7 @@ def test_a_tick_takes_one_period_and_shows_what_came_after() -> None:
         assert cell.arm.state().p_BT_m[0] == pytest.approx(0.45 + 0.015 * number)
         assert tick.verdict.status is Status.OK
     assert cell.loop.missed_beats == 0
+    assert cell.loop.spec == Observer(cell.settings).spec
 
 
 def test_the_action_returned_is_the_one_that_was_sent() -> None:
@@ -65,8 +67,11 @@ def test_the_guard_knows_the_step_before() -> None:
     cell = Cell(guard=GuardSettings(max_accel_m_s2=1.0))  # 1 cm a tick per tick
     steps = [float(cell.loop.tick([1.0, 0, 0, 1.0]).verdict.step_m[0]) for _ in range(4)]
     assert steps == pytest.approx([0.01, 0.02, 0.03, 0.03])
+    cell.clock.advance(0.55)
+    missed = cell.loop.missed_beats
     cell.loop.begin()
     assert cell.loop.tick([1.0, 0, 0, 1.0]).verdict.step_m[0] == pytest.approx(0.01)
+    assert cell.loop.missed_beats == missed, "a reset takes what it takes"
 
 
 def test_an_action_on_an_old_observation_holds() -> None:
@@ -94,12 +99,14 @@ def test_age_counts_from_the_oldest_capture() -> None:
 
 @pytest.mark.parametrize("action", [[math.nan, 0, 0, 0], [0, 0, 0]])
 def test_a_bad_action_stops_the_arm_and_is_an_error(action) -> None:
-    cell = Cell()
+    cell = Cell(guard=GuardSettings(max_accel_m_s2=1.0))  # 1 cm a tick from standstill
+    for _ in range(2):
+        cell.loop.tick([1.0, 0, 0, 0])
     sent = len(cell.arm.sent)
     with pytest.raises(ActionError):
         cell.loop.tick(action)
     assert cell.arm.stops == 1 and len(cell.arm.sent) == sent
-    assert cell.loop.tick([0, 0, 0, 0]).verdict.status is Status.OK
+    assert cell.loop.tick([1.0, 0, 0, 0]).verdict.step_m[0] == pytest.approx(0.01)
 
 
 def test_a_camera_that_hangs_is_an_error_not_an_old_picture() -> None:
@@ -126,13 +133,16 @@ def test_a_resumed_loop_repeats_itself() -> None:
     for _ in range(2):
         kept = cell.loop.tick([1.0, 0, 0, 1.0])
     ahead = [cell.loop.tick([1.0, 0, 0, 1.0]) for _ in range(2)]
-    cell.clock = FakeClock()  # nothing in the loop remembers later frames or steps
-    cell.loop.resume(kept.observation, kept.verdict.step_m)
-    cell.camera.count -= 2
+    cell.clock.rewind(kept.observation.stamp_s)  # as a twin does that was put back
+    cell.camera.rewind(3, kept.observation.stamp_s)
     cell.arm.send(cell.arm.sent[1])
+    cell.loop.resume(kept.observation, kept.verdict.step_m)
     again = [cell.loop.tick([1.0, 0, 0, 1.0]) for _ in range(2)]
     for before, after in zip(ahead, again, strict=True):
         assert np.array_equal(before.observation.images["third"], after.observation.images["third"])
+        assert before.observation.stamp_s == pytest.approx(after.observation.stamp_s)
+        assert before.verdict.step_m == pytest.approx(after.verdict.step_m)
+        assert np.array_equal(before.action, after.action)
 
 
 def test_a_tick_before_begin_is_refused() -> None:
