@@ -342,9 +342,9 @@ class TestRunFolder:
 
     def test_one_process_at_a_time(self, tmp_path: Path) -> None:
         run = RunFolder(tmp_path)
-        with run.lock(), pytest.raises(RunError, match=r"another handful process \(pid \d+\)"):
-            with run.lock():
-                pass
+        sentence = r"another handful process \(pid \d+\)"
+        with run.lock(), pytest.raises(RunError, match=sentence), run.lock():
+            pass
         with run.lock():
             pass
 

@@ -8,9 +8,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from handful import __version__
 from handful.config import ConfigError
 from handful.contract import Observation, Spec, Transition
 from handful.rig.episodes import Episode, read
+from handful.workflow.errors import RunError
 from handful.workflow.recipe import Recipe
 
 Progress = Callable[[int, int, dict[str, float]], None]
@@ -86,12 +88,26 @@ def load_learner(path: Path, device: str | None) -> tuple[Any, dict[str, Any]]:
     """What ``Parts.load`` does, for a file whose settings are not known yet.
 
     Raises:
-        CheckpointError: not a whole checkpoint of this version of handful.
+        CheckpointError: not a whole checkpoint.
+        RunError: one of another version of handful.
     """
+    from handful.learn import checkpoint
     from handful.learn.learner import Learner
 
+    _, meta = checkpoint.load(path)
+    theirs = str(meta.get("extra", {}).get("version", "unknown"))
+    if _series(theirs) != _series(__version__):
+        raise RunError(
+            f"{path}: written by handful {theirs}, this is {__version__}; "
+            "use that version, or train again"
+        )
     learner = Learner.load(path, device=torch_device(device))
     return learner, learner.extra
+
+
+def _series(version: str) -> list[str]:
+    """Versions of the same series read each other's checkpoints: ``0.1.7`` is of ``0.1``."""
+    return version.split(".")[:2]
 
 
 def torch_device(asked: str | None) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from handful import __version__
 from handful.contract import Spec
 from handful.workflow.console import Console
 from handful.workflow.curves import Curve, last_wall_s
@@ -47,6 +48,7 @@ def make_ready(parts: Parts, run: RunFolder, spec: Spec, console: Console) -> Re
             learner = load_matching(parts, path)
             return Ready(learner, origin, feed(learner, run.demos, spec), 0.0, {})
     learner = parts.learner(spec)
+    console.say(f"replay: up to {learner.bytes_needed() / 1e6:,.0f} MB of memory when full")
     demos = feed(learner, run.demos, spec)
     seconds, metrics = _pretrain(parts, run, learner, console)
     return Ready(learner, "new", demos, seconds, metrics)
@@ -81,7 +83,7 @@ def check_extra(path: Path, extra: dict[str, Any], recipe: Recipe) -> None:
 
 def describe(recipe: Recipe, **more: Any) -> dict[str, Any]:
     """What every checkpoint carries beside the learner, so that it can be evaluated alone."""
-    return {"recipe": recipe.to_dict(), **more}
+    return {"version": __version__, "recipe": recipe.to_dict(), **more}
 
 
 def _pretrain(

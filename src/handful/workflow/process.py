@@ -3,6 +3,8 @@
 import os
 import platform
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 MALLOC = {
     "MALLOC_MMAP_MAX_": "0",
@@ -37,3 +39,17 @@ def use_threads(count: int | None) -> int:
     if count is not None:
         torch.set_num_threads(count)
     return torch.get_num_threads()
+
+
+@contextmanager
+def hush() -> Iterator[None]:
+    """Send what C libraries print to stderr nowhere: PyBullet greets on import."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

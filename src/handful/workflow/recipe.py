@@ -8,6 +8,7 @@ import yaml
 from handful.config import ConfigError, Settings, build, load, parse_overrides
 from handful.learn.settings import AgentSettings
 from handful.rig.settings import RigSettings
+from handful.workflow.process import hush
 from handful.workflow.seeds import Purpose, episode_seed
 from handful.workflow.settings import TrainSettings
 
@@ -70,8 +71,9 @@ def resolve(
     Raises:
         ConfigError: unknown task, profile, group, key or value.
     """
-    from handful_twin.settings import TwinSettings
-    from handful_twin.tasks import TASKS
+    with hush():
+        from handful_twin.settings import TwinSettings
+        from handful_twin.tasks import TASKS
 
     sets = parse_overrides(options.sets)
     unknown = sorted(set(sets) - set(GROUPS))

@@ -154,7 +154,9 @@ class _Session:
     def _take_up(self, spec: Spec) -> None:
         """Live through the log of earlier sessions again: its steps and the updates owed for it."""
         folder, learner = self.run_folder.episodes, self.learner
-        files, had = len(list(folder.glob("episode_*.log"))), learner.updates
+        files, had = self._next_episode(), learner.updates
+        if not files:
+            return
         with self.console.progress("resume", files, "episodes") as bar:
             fed = 0
 
