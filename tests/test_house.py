@@ -140,7 +140,7 @@ def test_the_commands_on_a_page_exist(page: Path) -> None:
             assert command in cli.commands, f"handful {command}"
 
 
-@pytest.mark.parametrize("profile", ["curl", "lean", "frozen"])
+@pytest.mark.parametrize("profile", ["curl", "lean", "frozen", "ferm", "serl"])
 def test_every_curve_has_an_entry_in_the_dictionary(profile: str) -> None:
     from handful.config import load
     from handful.contract import Observation, Spec, Transition

@@ -37,7 +37,8 @@ The study: tensors; never a metre, a second or a frame
     learn.agent              act, and one update, readable as the paper's box
     learn.pretrain           contrast and cloning before the first motion
     learn.learner            takes what happened, keeps updates per step exact, hands out actions
-    learn.checkpoint         everything a learner is, in one file, whole or not at all
+    learn.persist            a learner to a checkpoint and back
+    learn.checkpoint         one file of tensors and counters, whole or not at all
 
 How a run is conducted
     cli                      the ``handful`` command
