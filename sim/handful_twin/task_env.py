@@ -8,6 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from handful.config import ConfigError, load
 from handful.contract import ArmState, Command, Observation, Spec, Transition
+from handful.rig.action import ActionScaler
+from handful.rig.arm import ArmError
 from handful.rig.camera import Camera
 from handful.rig.episode import EpisodeError, EpisodeTable, Phase
 from handful.rig.loop import ControlLoop
@@ -74,6 +76,7 @@ class TwinTaskEnv:
         self.cameras: dict[str, Camera] = {name: self._eyes[name] for name in rig.cameras}
         for camera in self.cameras.values():
             camera.open()
+        self._scaler = ActionScaler(rig.action)
         self._loop = ControlLoop(rig, self.cameras, self.arm, self.clock)
         self._table = EpisodeTable(task.settings.horizon_steps, task.settings.hold_steps)
         self._seen: Observation | None = None
@@ -103,7 +106,7 @@ class TwinTaskEnv:
         q_rad, _ = kinematics.solve_down(
             self._start_q_rad, start.p_BT_m, start.yaw_rad, _IK_ITERATIONS, 1e-9
         )
-        if self._table.phase.value == "faulted":
+        if self._table.phase is Phase.FAULTED:
             self._table.idle()
         self._table.reset()
         self.world.reset(q_rad, start.gripper_m, start.poses)
@@ -117,6 +120,9 @@ class TwinTaskEnv:
     def step(self, action: ArrayLike) -> Transition:
         """One tick of the control loop.
 
+        An arm that cannot go where it is sent (with yaw in the action, wound up to a joint limit)
+        holds, and the episode ends as a fault: reward 0, discount 0, the reason as the verdict.
+
         Args:
             action: (A,) finite, in [-1, 1]; see ``rig.action``.
         Raises:
@@ -128,11 +134,17 @@ class TwinTaskEnv:
                 f"step needs a running episode, this one is {self._table.phase.value}; "
                 "call reset(seed) first"
             )
-        tick = self._loop.tick(action)
+        try:
+            tick = self._loop.tick(action)
+        except ArmError as error:
+            self._table.fault(str(error))
+            held = self._scaler.to_action(self.arm.target, self.arm.state())
+            tick = self._loop.tick(held)
         self._seen, self._step_m = tick.observation, tick.verdict.step_m
         truth = self.truth()
         met = self.task.success(truth)
-        self._table.advance(met)
+        if self._table.phase is Phase.RUNNING:
+            self._table.advance(met)
         return Transition(
             action=tick.action,
             reward=self._table.reward,
@@ -142,7 +154,7 @@ class TwinTaskEnv:
             info={
                 "success": self._table.reward > 0.0,
                 "at_goal": met,
-                "verdict": tick.verdict.status.value,
+                "verdict": self._table.fault_reason or tick.verdict.status.value,
                 "distance_m": self.task.distance_m(truth),
             },
         )

@@ -208,6 +208,24 @@ def test_a_bad_action_is_named_and_the_episode_stands(
     assert not env.step(np.zeros(4)).last
 
 
+def test_an_arm_that_cannot_follow_ends_the_episode_as_a_fault() -> None:
+    env = make_env("lift", rig=load(RigSettings, "rig", {"action.yaw_step_rad": 0.2}))
+    env.reset(0)
+    spin, verdicts = [0.0, 0.0, 0.0, 1.0, 0.0], []
+    for _ in range(env.horizon):
+        transition = env.step(spin)
+        verdicts.append(str(transition.info["verdict"]))
+        if transition.last:
+            break
+    assert (transition.reward, transition.discount, transition.last) == (0.0, 0.0, True)
+    assert "out of reach" in verdicts[-1]
+    assert not any("out of reach" in verdict for verdict in verdicts[:-1])
+    assert transition.action[3] == pytest.approx(0.0), "the arm held, so the action sent was none"
+    env.reset(1)
+    assert not env.step(np.zeros(5)).last
+    env.close()
+
+
 def test_a_step_before_the_first_reset_is_refused() -> None:
     env = make_env("reach")
     with pytest.raises(EpisodeError, match=r"idle; call reset\(seed\)"):

@@ -77,9 +77,11 @@ def test_starts_fill_their_box_and_stay_in_it(name: str) -> None:
     cubes_m = np.array([start.poses["cube"][0] for start in starts])
     quats = np.array([start.poses["cube"][1] for start in starts])
     yaws_rad = 2.0 * np.arctan2(quats[:, 2], quats[:, 3])
-    low = np.array([*s.start_min_m, *s.cube_min_m, -s.cube_yaw_rad])
-    high = np.array([*s.start_max_m, *s.cube_max_m, s.cube_yaw_rad])
-    drawn = np.column_stack([tips_m, cubes_m[:, :2], yaws_rad])
+    openings_m = [start.gripper_m for start in starts]
+    narrow_m, wide_m = s.start_gripper_m
+    low = np.array([*s.start_min_m, *s.cube_min_m, -s.cube_yaw_rad, narrow_m])
+    high = np.array([*s.start_max_m, *s.cube_max_m, s.cube_yaw_rad, wide_m])
+    drawn = np.column_stack([tips_m, cubes_m[:, :2], yaws_rad, openings_m])
     assert (drawn >= low - 1e-12).all() and (drawn <= high + 1e-12).all()
     assert (np.ptp(drawn, axis=0) > 0.9 * (high - low)).all(), "a part of the start hardly varies"
     assert cubes_m[:, 2] == pytest.approx(0.5 * s.cube_edge_m)
@@ -101,6 +103,8 @@ def test_what_cannot_be_a_task_is_refused() -> None:
         make_task("lift", {"horizon_step": 3})
     with pytest.raises(ConfigError, match="cube_min_m must not be above cube_max_m"):
         make_task("reach", {"cube_min_m": [0.6, 0.0]})
+    with pytest.raises(ConfigError, match="start_gripper_m must be two openings"):
+        make_task("reach", {"start_gripper_m": [0.05, 0.02]})
     with pytest.raises(ConfigError, match="hold_steps must not be above horizon_steps"):
         make_task("reach", {"hold_steps": 31})
     with pytest.raises(ConfigError, match="cube_edge_m must lie between"):
