@@ -111,12 +111,13 @@ def support_points(points: Points, directions: int) -> Points:
     """The outermost points along Fibonacci directions scaled by the extents, and along the axes."""
     extents = np.maximum(np.ptp(points, axis=0), 1e-4)
     along = np.vstack([sphere(directions), np.eye(3), -np.eye(3)]) / extents
-    return points[np.unique(np.argmax(along @ points.T, axis=1))]
+    found = points[np.argmax(along @ points.T, axis=1)]
+    return np.unique(np.round(found, 5), axis=0)  # shells repeat each other's corners
 
 
 def hull(corners: Points) -> tuple[Points, Faces, Points]:
     """Convex hull: corners (V, 3), faces (F, 3) counter-clockwise from outside, planes (F, 4)."""
-    found = ConvexHull(corners, qhull_options="QJ Pp")
+    found = ConvexHull(corners, qhull_options="Qt Pp")
     faces = found.simplices.astype(np.int64)
     # Qhull leaves the corners of a face in any order; its plane equations know the outside.
     a, b, c = corners[faces[:, 0]], corners[faces[:, 1]], corners[faces[:, 2]]

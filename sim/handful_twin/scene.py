@@ -15,7 +15,7 @@ from handful_twin import kinematics
 from handful_twin.meshes import Colour, Mesh, box_mesh, join_meshes
 from handful_twin.raster import Geometry
 from handful_twin.visuals import Detail, panda_meshes
-from handful_twin.world import TABLE_CENTRE_M, TABLE_SIZE_M, World
+from handful_twin.world import FINGER_Z_M, TABLE_CENTRE_M, TABLE_SIZE_M, World
 
 BASE, HAND = 0, 8
 _LEFT_FINGER, _RIGHT_FINGER, _BODIES = 9, 10, 11
@@ -26,7 +26,6 @@ _FRAMES = {
     "panda_leftfinger": _LEFT_FINGER,
     "panda_rightfinger": _RIGHT_FINGER,
 }
-FINGER_Z_M = 0.0584  # finger joints beyond the hand frame: panda.urdf
 _TABLE = "table"
 _TABLE_BACK_M = -0.3  # x of the edge behind the arm
 _TABLE_RGB = (0.64, 0.54, 0.44)

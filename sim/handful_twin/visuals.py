@@ -22,7 +22,7 @@ from handful_twin.meshes import DARK_RGB, SHELL_RGB, Mesh, MeshError, read_obj, 
 
 Detail = Literal["hulls", "full"]
 
-_VERSION = 5  # raise when meshes come out differently, so that older caches are not read
+_VERSION = 7  # raise when meshes come out differently, so that older caches are not read
 _FINGER = Recipe(slabs=3, beneath_m=0.0, smallest_m=0.008)  # the wrist camera is near it
 _RECIPES = {
     "panda_link1": Recipe(slabs=5),
