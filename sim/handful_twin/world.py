@@ -65,9 +65,9 @@ class Motors:
 class WorldState:
     """A saved moment of one world; gives its memory back when it is dropped."""
 
-    def __init__(self, client: int, bullet_id: int, steps: int, motors: Motors) -> None:
+    def __init__(self, client: "_Client", bullet_id: int, steps: int, motors: Motors) -> None:
         self.bullet_id, self.steps, self.motors = bullet_id, steps, motors
-        self._release = weakref.finalize(self, _remove_state, client, bullet_id)
+        self._release = weakref.finalize(self, client.remove_state, bullet_id)
 
     def drop(self) -> None:
         """Free Bullet's copy (250 kB); twice is safe."""
@@ -82,12 +82,9 @@ class World:
 
     def __init__(self, settings: TwinSettings, boxes: Mapping[str, Box]) -> None:
         self.settings, self.boxes = settings, dict(boxes)
-        self.client = pybullet.connect(pybullet.DIRECT)
-        if self.client < 0:
-            raise WorldError(
-                "PyBullet has no free physics client; close some worlds (1024 at most)"
-            )
-        self._close = weakref.finalize(self, _disconnect, self.client)
+        self._client = _Client()
+        self.client = self._client.id
+        self._close = weakref.finalize(self, self._client.disconnect)
         self._dt_s = 1.0 / settings.physics_rate_hz
         self._set_engine()
         self.arm = self._load_arm()
@@ -185,7 +182,7 @@ class World:
     def save(self) -> WorldState:
         """This moment, to come back to with ``restore`` as often as wanted."""
         bullet_id = pybullet.saveState(physicsClientId=self.client)
-        return WorldState(self.client, bullet_id, self.steps, self.motors)
+        return WorldState(self._client, bullet_id, self.steps, self.motors)
 
     def restore(self, state: WorldState) -> None:
         """Go back to a saved moment of this world; what follows is bit-identical."""
@@ -263,11 +260,24 @@ class World:
         return int(body)
 
 
-def _remove_state(client: int, bullet_id: int) -> None:
-    if pybullet.isConnected(physicsClientId=client):
-        pybullet.removeState(bullet_id, physicsClientId=client)
+class _Client:
+    """One connection, which knows whether it is still open.
 
+    PyBullet gives a closed client's number to the next one, so whoever clears up late, as a
+    forgotten ``WorldState`` does, must not go by the number.
+    """
 
-def _disconnect(client: int) -> None:
-    if pybullet.isConnected(physicsClientId=client):
-        pybullet.disconnect(physicsClientId=client)
+    def __init__(self) -> None:
+        self.id = int(pybullet.connect(pybullet.DIRECT))
+        if self.id < 0:
+            raise WorldError("PyBullet has no free client; close some worlds (1024 at most)")
+        self._open = True
+
+    def remove_state(self, bullet_id: int) -> None:
+        if self._open:
+            pybullet.removeState(bullet_id, physicsClientId=self.id)
+
+    def disconnect(self) -> None:
+        if self._open:
+            self._open = False
+            pybullet.disconnect(physicsClientId=self.id)

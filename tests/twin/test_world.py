@@ -208,6 +208,17 @@ def test_a_dropped_state_is_removed_once(monkeypatch: pytest.MonkeyPatch) -> Non
     world.close()
 
 
+def test_what_a_closed_world_left_does_not_touch_the_next_one() -> None:
+    old = World(SETTINGS, {})
+    moment, number = old.save(), old.client
+    old.close()
+    new = World(SETTINGS, {})
+    assert new.client == number, "PyBullet gave another number, so this test shows nothing"
+    del moment, old
+    new.reset(kin.Q_HOME_RAD, 0.08, {})
+    new.close()
+
+
 def test_worlds_are_independent_and_close_twice() -> None:
     a, b = World(SETTINGS, {"cube": CUBE}), World(SETTINGS, {"cube": CUBE})
     grasp(a)
