@@ -67,7 +67,12 @@ class WorldState:
 
     def __init__(self, client: "_Client", bullet_id: int, steps: int, motors: Motors) -> None:
         self.bullet_id, self.steps, self.motors = bullet_id, steps, motors
+        self._client = client
         self._release = weakref.finalize(self, client.remove_state, bullet_id)
+
+    def belongs_to(self, client: "_Client") -> bool:
+        """Was it saved there, and not dropped since?"""
+        return self._client is client and self._release.alive
 
     def drop(self) -> None:
         """Free Bullet's copy (250 kB); twice is safe."""
@@ -185,7 +190,12 @@ class World:
         return WorldState(self._client, bullet_id, self.steps, self.motors)
 
     def restore(self, state: WorldState) -> None:
-        """Go back to a saved moment of this world; what follows is bit-identical."""
+        """Go back to a saved moment of this world; what follows is bit-identical.
+
+        Raises ``WorldError`` for a state of another world, or one that was dropped.
+        """
+        if not state.belongs_to(self._client):
+            raise WorldError("this state was saved by another world, or was dropped; save it here")
         self._forget()
         pybullet.restoreState(state.bullet_id, physicsClientId=self.client)
         self.steps = state.steps

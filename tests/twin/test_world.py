@@ -9,7 +9,7 @@ import pybullet
 import pytest
 from handful_twin import kinematics as kin
 from handful_twin.settings import TwinSettings
-from handful_twin.world import Box, Motors, World
+from handful_twin.world import Box, Motors, World, WorldError
 
 from handful.config import load
 
@@ -206,6 +206,19 @@ def test_a_dropped_state_is_removed_once(monkeypatch: pytest.MonkeyPatch) -> Non
     del kept
     assert removed == [dropped.bullet_id, gone]
     world.close()
+
+
+def test_only_a_state_of_this_world_that_was_kept_is_restored() -> None:
+    world, other = World(SETTINGS, {}), World(SETTINGS, {})
+    moment = world.save()
+    with pytest.raises(WorldError, match="another world"):
+        other.restore(moment)
+    world.restore(moment)
+    moment.drop()
+    with pytest.raises(WorldError, match="was dropped"):
+        world.restore(moment)
+    world.close()
+    other.close()
 
 
 def test_what_a_closed_world_left_does_not_touch_the_next_one() -> None:
