@@ -1,0 +1,233 @@
+"""The learner beside the published update: updates a second, latency, memory, sharing of cores.
+
+Every case runs in a process of its own and the cases take turns (``learner_cases.py``), so a slow
+minute of the machine hits them all; a number is the median over the turns. All processes run with
+the allocator settings of the ``handful`` command (``handful.workflow.process.MALLOC``), the peer
+too; once more with the allocator's defaults the peer is ``curl_reference_plain_updates_per_s``.
+Threads: the learner alone takes every usable core; beside an acting policy or a busy environment it
+takes all but one, and they take one.
+
+    python benchmarks/bench_learner.py --json learner.json
+"""
+
+import argparse
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from handful.workflow.process import MALLOC
+
+ROUNDS = 4
+ALONE = ("reference", "reference_plain", "curl", "lean", "lean_two", "frozen", "frozen10")
+PAIRS = ("lean_two", "frozen")  # learners that are also timed beside others
+QUIET = 0.15  # CPUs that strangers may use during a turn that counts
+Say = Callable[[str], None]
+
+
+class Worker:
+    """A case in its own process; ``start`` gives an order, ``wait`` takes the answer."""
+
+    def __init__(self, case: str, threads: int, tuned: bool = True) -> None:
+        env = {k: v for k, v in os.environ.items() if k not in MALLOC}
+        env |= {"OMP_NUM_THREADS": str(threads), "CUDA_VISIBLE_DEVICES": ""}
+        env |= MALLOC if tuned else {}
+        script = Path(__file__).with_name("learner_cases.py")
+        self.case = case
+        self.process = subprocess.Popen(
+            [sys.executable, str(script), case, "--threads", str(threads)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=env,
+        )
+        self.facts = self.wait()
+
+    def start(self, seconds: float) -> None:
+        """Order ``seconds`` of work."""
+        assert self.process.stdin is not None
+        print(json.dumps({"seconds": seconds}), file=self.process.stdin, flush=True)
+
+    def wait(self) -> dict[str, Any]:
+        """The next answer; ``RuntimeError`` when the process died instead."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"case {self.case}: its process ended with {self.process.wait()}")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def close(self) -> None:
+        """Let the process end by itself: its input does."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def run_learner_bench(
+    seconds_per_case: float = 20.0, progress: Say | None = None, rounds: int = ROUNDS
+) -> dict[str, Any]:
+    """All numbers of ``handful bench learner`` (keys: docs/metrics.md).
+
+    Args:
+        seconds_per_case: time each case gets in all; it is split over ``rounds`` turns.
+        progress: takes a line of text now and then; standard error by default.
+    """
+    say = progress if progress is not None else _stderr
+    cores = len(os.sched_getaffinity(0))
+    numbers: dict[str, Any] = {
+        "cores": cores,
+        "load_before": os.getloadavg()[0],
+        "seconds_per_case": seconds_per_case,
+    }
+    turn = seconds_per_case / rounds
+    numbers |= _alone(cores, turn, rounds, say)
+    numbers |= _beside(max(1, cores - 1), turn, rounds, say)
+    numbers["load_after"] = os.getloadavg()[0]
+    if numbers["strangers_cpus"] > QUIET:
+        say(
+            f"other processes used {numbers['strangers_cpus']:.2f} CPUs meanwhile: "
+            "these numbers are too low"
+        )
+    return numbers
+
+
+def _alone(cores: int, turn: float, rounds: int, say: Say) -> dict[str, Any]:
+    """Each learner with all cores, in turns."""
+    workers: dict[str, Worker] = {}
+    try:
+        for name in ALONE:
+            say(f"preparing {name}")
+            tuned = name != "reference_plain"
+            workers[name] = Worker(name.removesuffix("_plain"), cores, tuned)
+        turns: dict[str, list[dict[str, Any]]] = {name: [] for name in ALONE}
+        for index in range(rounds):
+            for name, worker in workers.items():
+                before = _busy_seconds()
+                worker.start(turn)
+                answer = worker.wait()
+                strangers = _busy_seconds() - before - answer["cpu_seconds"]
+                turns[name].append({**answer, "strangers": strangers / answer["seconds"]})
+            rates = ", ".join(f"{name} {_rate(turns[name][-1:]):.3g}" for name in ALONE)
+            say(f"round {index + 1} of {rounds}, updates/s: {rates}")
+    finally:
+        for worker in workers.values():
+            worker.close()
+    rate = {name: _rate(turns[name]) for name in ALONE}
+    share = {name: _share(turns[name]) for name in ALONE}
+    facts = {name: worker.facts for name, worker in workers.items()}
+    everything = [answer["strangers"] for name in ALONE for answer in turns[name]]
+    return {
+        "curl_updates_per_s": rate["curl"],
+        "curl_reference_updates_per_s": rate["reference"],
+        "ratio_reference": rate["curl"] / rate["reference"],
+        "curl_reference_plain_updates_per_s": rate["reference_plain"],
+        "ratio_reference_plain": rate["curl"] / rate["reference_plain"],
+        "lean_updates_per_s": rate["lean"],
+        "lean_two_cameras_updates_per_s": rate["lean_two"],
+        "frozen_updates_per_s": rate["frozen"],
+        "frozen10_updates_per_s": rate["frozen10"],
+        # The larger of the two profiles that learn from pictures.
+        "sample_share": max(share["curl"], share["lean_two"]),
+        "sample_share_by_case": share,
+        "bytes_per_transition": facts["curl"]["bytes_per_transition"],
+        "bytes_per_transition_reference": facts["reference"]["bytes_per_transition"],
+        "bytes_per_transition_lean": facts["lean"]["bytes_per_transition"],
+        "strangers_cpus": statistics.median(everything),
+    }
+
+
+def _beside(threads: int, turn: float, rounds: int, say: Say) -> dict[str, Any]:
+    """Learners on all cores but one: alone, beside an acting policy, beside a busy twin."""
+    numbers: dict[str, Any] = {"learner_threads_beside_others": threads}
+    slowest = 0.0
+    for name in PAIRS:
+        say(f"preparing {name} beside a policy and beside a busy environment")
+        profile = name.removesuffix("_two")
+        workers = [Worker(name, threads), Worker(f"act_{profile}", 1), Worker("twin", 1)]
+        learner, actor, twin = workers
+        alone, shared, steps, latencies = [], [], [], []
+        try:
+            for _ in range(rounds):
+                learner.start(turn)
+                alone.append(learner.wait())
+                twin.start(turn)
+                learner.start(turn)
+                shared.append(learner.wait())
+                steps.append(twin.wait())
+                actor.start(turn)
+                learner.start(turn)
+                latencies += actor.wait()["latencies_ms"]
+                learner.wait()
+        finally:
+            for worker in workers:
+                worker.close()
+        slowdown = _rate(alone) / _rate(shared)
+        slowest = max(slowest, slowdown)
+        numbers |= {
+            f"{profile}_act_p50_ms": _percentile(latencies, 0.5),
+            f"{profile}_act_p99_ms": _percentile(latencies, 0.99),
+            f"{profile}_shared_core_slowdown": slowdown,
+            f"{profile}_beside_twin_updates_per_s": _rate(shared),
+            f"{profile}_beside_twin_env_steps_per_s": _rate(steps),
+        }
+        say(", ".join(f"{key} {value:.3g}" for key, value in numbers.items()))
+    # `frozen` is the profile that an arm beside two cores would run.
+    return numbers | {
+        "act_p50_ms": numbers["frozen_act_p50_ms"],
+        "act_p99_ms": numbers["frozen_act_p99_ms"],
+        "shared_core_slowdown": slowest,
+    }
+
+
+def _rate(turns: list[dict[str, Any]]) -> float:
+    """Median count a second over the turns without strangers, over all when there are none such."""
+    quiet = [t for t in turns if t.get("strangers", 0.0) <= QUIET] or turns
+    return statistics.median(t["count"] / t["seconds"] for t in quiet)
+
+
+def _percentile(values: list[float], share: float) -> float:
+    """The smallest value that ``share`` of all values do not exceed."""
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
+
+
+def _share(turns: list[dict[str, Any]]) -> float:
+    return statistics.median(t["sampling_seconds"] / t["seconds"] for t in turns)
+
+
+def _busy_seconds() -> float:
+    """CPU seconds the machine has worked since it started, all cores together (0 off Linux)."""
+    try:
+        fields = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:]
+    except OSError:
+        return 0.0
+    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, fields[:8])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+def _stderr(line: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    """Run and print; ``--json PATH`` writes one object."""
+    parser = argparse.ArgumentParser(description="The learner beside the published CURL update.")
+    parser.add_argument("--seconds", type=float, default=20.0, help="time for each case [s]")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="turns each case takes")
+    parser.add_argument("--json", type=Path, help="where to write the numbers")
+    given = parser.parse_args()
+    numbers = run_learner_bench(given.seconds, rounds=given.rounds)
+    text = json.dumps(numbers, indent=2)
+    if given.json is not None:
+        given.json.write_text(text + "\n", encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,232 @@
+"""One thing to be timed, in a process of its own that takes orders as JSON lines.
+
+``python learner_cases.py CASE --threads N`` builds the case, says {"ready": ...}, then answers
+{"seconds": S} by doing its work for that long and telling what it did. Between orders it sleeps, so
+cases can be interleaved without disturbing one another.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+Answer = dict[str, Any]
+Work = Callable[[float], Answer]
+
+STEPS_PER_EPISODE, ONLINE_EPISODES, DEMO_EPISODES = 100, 16, 4
+STATE_DIM, ACTION_DIM = 8, 4
+ACT_EVERY_S = 0.02  # often enough for a 99th percentile, rare enough that caches have gone cold
+
+
+def curl() -> tuple[Work, Answer]:
+    """The ``curl`` profile: 84x84 of 100x100, three frames, one camera, batch 128."""
+    return _learner("agent/curl", ("third",))
+
+
+def lean() -> tuple[Work, Answer]:
+    """The ``lean`` profile on one camera."""
+    return _learner("agent/lean", ("wrist",))
+
+
+def lean_two() -> tuple[Work, Answer]:
+    """The ``lean`` profile on two cameras."""
+    return _learner("agent/lean", ("third", "wrist"))
+
+
+def frozen() -> tuple[Work, Answer]:
+    """The ``frozen`` profile on two cameras, two critics."""
+    return _learner("agent/frozen", ("third", "wrist"), {"critic.count": 2})
+
+
+def frozen10() -> tuple[Work, Answer]:
+    """The ``frozen`` profile with ten critics, two of them drawn for each target."""
+    overrides = {"critic.count": 10, "critic.subsample": 2}
+    return _learner("agent/frozen", ("third", "wrist"), overrides)
+
+
+def reference() -> tuple[Work, Answer]:
+    """The published update on the published replay (``reference_curl.py``)."""
+    import torch
+    from reference_curl import CHANNELS, STORED_PX, ReferenceCurl, StackedReplay
+
+    torch.manual_seed(0)
+    rng = np.random.default_rng(0)
+    replay = StackedReplay(ONLINE_EPISODES * STEPS_PER_EPISODE, ACTION_DIM)
+    for _ in range(len(replay.obs)):
+        obs, after = rng.integers(0, 256, (2, CHANNELS, STORED_PX, STORED_PX), dtype=np.uint8)
+        replay.add(obs, rng.uniform(-1.0, 1.0, ACTION_DIM), float(rng.random() < 0.02), after, 1.0)
+    agent, count = ReferenceCurl(ACTION_DIM), 0
+
+    def one() -> float:
+        nonlocal count
+        began = time.perf_counter()
+        batch = replay.sample(128, rng)
+        sampled = time.perf_counter() - began
+        count += 1
+        agent.update(batch, count)
+        return sampled
+
+    return _updates(one), {"bytes_per_transition": replay.bytes_per_transition}
+
+
+def act_lean() -> tuple[Work, Answer]:
+    """One observation to one action, ``lean`` profile on two cameras."""
+    return _act("agent/lean", ("third", "wrist"))
+
+
+def act_frozen() -> tuple[Work, Answer]:
+    """One observation to one action, ``frozen`` profile on two cameras."""
+    return _act("agent/frozen", ("third", "wrist"))
+
+
+def twin() -> tuple[Work, Answer]:
+    """A busy environment: lift in the twin, random actions, as fast as it goes."""
+    from handful_twin import make_env
+
+    env, rng = make_env("lift"), np.random.default_rng(0)
+    env.reset(0)
+
+    def work(seconds: float) -> Answer:
+        began, steps = time.perf_counter(), 0
+        while time.perf_counter() - began < seconds:
+            steps += 1
+            action = rng.uniform(-1.0, 1.0, env.spec.action_dim).astype(np.float32)
+            if env.step(action).last:
+                env.reset(steps)
+        return {"count": steps, "seconds": time.perf_counter() - began}
+
+    return work, {}
+
+
+CASES: dict[str, Callable[[], tuple[Work, Answer]]] = {
+    case.__name__: case
+    for case in (
+        curl,
+        lean,
+        lean_two,
+        frozen,
+        frozen10,
+        reference,
+        act_lean,
+        act_frozen,
+        twin,
+    )
+}
+
+
+def _learner(
+    profile: str, cameras: tuple[str, ...], overrides: dict[str, Any] | None = None
+) -> tuple[Work, Answer]:
+    learner = _filled(profile, cameras, overrides)
+
+    def one() -> float:
+        began = time.perf_counter()
+        batch = learner.sample()
+        sampled = time.perf_counter() - began
+        learner.agent.update(batch, learner.env_steps)
+        return sampled
+
+    return _updates(one), {"bytes_per_transition": learner.replay.bytes_per_transition}
+
+
+def _updates(one: Callable[[], float]) -> Work:
+    """Even numbers of updates: actor and targets move in every second one."""
+
+    def work(seconds: float) -> Answer:
+        began, cpu, count, sampling = time.perf_counter(), time.process_time(), 0, 0.0
+        while count == 0 or time.perf_counter() - began < seconds:
+            sampling += one() + one()
+            count += 2
+        return {
+            "count": count,
+            "seconds": time.perf_counter() - began,
+            "cpu_seconds": time.process_time() - cpu,
+            "sampling_seconds": sampling,
+        }
+
+    work(0.0)  # the first updates compile, allocate and fill the feature cache
+    return work
+
+
+def _act(profile: str, cameras: tuple[str, ...]) -> tuple[Work, Answer]:
+    learner = _filled(profile, cameras, episodes=0)
+    rng = np.random.default_rng(0)
+    seen = [_observation(learner.spec, rng) for _ in range(16)]
+
+    def work(seconds: float) -> Answer:
+        began, taken = time.perf_counter(), []
+        while time.perf_counter() - began < seconds:
+            time.sleep(ACT_EVERY_S)
+            start = time.perf_counter()
+            learner.act(seen[len(taken) % len(seen)], True)
+            taken.append(1e3 * (time.perf_counter() - start))
+        return {"latencies_ms": taken, "seconds": time.perf_counter() - began}
+
+    work(0.2)
+    return work, {}
+
+
+def _filled(
+    profile: str,
+    cameras: tuple[str, ...],
+    overrides: dict[str, Any] | None = None,
+    episodes: int = ONLINE_EPISODES,
+) -> Any:
+    """A learner whose replay holds noise pictures in episodes of the usual length."""
+    from handful.config import load
+    from handful.contract import Spec, Transition
+    from handful.learn.learner import Learner
+    from handful.learn.settings import AgentSettings
+
+    settings = load(AgentSettings, profile, overrides)
+    side = settings.image_px
+    spec = Spec(cameras, side, side, settings.frame_stack, STATE_DIM, ACTION_DIM)
+    learner = Learner(settings, spec, seed=0, device="cpu")
+    rng = np.random.default_rng(0)
+    for episode in range(episodes + (DEMO_EPISODES if episodes else 0)):
+        first = _observation(spec, rng)
+        for image in first.images.values():
+            image[..., :-3] = np.tile(image[..., -3:], spec.frame_stack - 1)  # as after a reset
+        learner.begin(first)
+        for step in range(1, STEPS_PER_EPISODE + 1):
+            last = step == STEPS_PER_EPISODE
+            action = rng.uniform(-1.0, 1.0, ACTION_DIM).astype(np.float32)
+            after, demo = _observation(spec, rng), episode >= episodes
+            learner.add(Transition(action, float(last), float(not last), after, last, demo))
+    return learner
+
+
+def _observation(spec: Any, rng: np.random.Generator) -> Any:
+    from handful.contract import Observation
+
+    shape = (spec.height_px, spec.width_px, 3 * spec.frame_stack)
+    images = {name: rng.integers(0, 256, shape, dtype=np.uint8) for name in spec.cameras}
+    return Observation(images, rng.uniform(-1.0, 1.0, STATE_DIM).astype(np.float32), 0.0)
+
+
+def main() -> None:
+    """Build the case and take orders until the input ends."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("case", choices=sorted(CASES))
+    parser.add_argument("--threads", type=int, default=1)
+    given = parser.parse_args()
+    # Libraries that greet on standard output must not end up between the answers.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    if given.case != "twin":
+        import torch
+
+        torch.set_num_threads(given.threads)
+    work, facts = CASES[given.case]()
+    print(json.dumps({"ready": given.case, **facts}), file=answers, flush=True)
+    for line in sys.stdin:
+        print(json.dumps(work(json.loads(line)["seconds"])), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()
