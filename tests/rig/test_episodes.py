@@ -2,11 +2,14 @@
 
 import logging
 import os
+import struct
+import zlib
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from log_kit import SPEC, assert_same_observation, assert_same_transition, observation, transition
+from safetensors.numpy import load as safetensors_load
 
 from handful.contract import Observation, Spec
 from handful.rig import playback
@@ -71,6 +74,16 @@ class TestThereAndBack:
         frames = (20 + 3) * 2 * 84 * 84 * 3  # 20 steps and the first stack, two cameras
         size = (tmp_path / "episode_000000.log").stat().st_size
         assert frames < size < 1.05 * frames
+
+    def test_the_bytes_on_the_disk_are_the_format(self, tmp_path) -> None:
+        record(tmp_path, [1])
+        data = (tmp_path / "episode_000000.log").read_bytes()
+        length, checksum = struct.unpack_from("<II", data, 4)
+        payload = data[12 : 12 + length]
+        assert data[:4] == b"HDFL"
+        assert checksum == zlib.crc32(payload)
+        assert set(safetensors_load(payload)) == {"image.third", "image.wrist", "state"}
+        assert data[12 + length :][:4] == b"HDFL"
 
     def test_an_interrupted_episode_is_cut_short_not_lost(self, tmp_path) -> None:
         record(tmp_path, [3, 2], finished=False)
@@ -199,6 +212,12 @@ class TestRefusals:
                 log.add(replace(transition(1), next_observation=bad))
         log.add(transition(1))
 
+    def test_a_first_observation_of_another_shape_makes_no_file(self, tmp_path) -> None:
+        bad = replace(observation(0), state=np.zeros(9, np.float32))
+        with pytest.raises(LogError, match=r"expected a state of shape \(3,\)"):
+            EpisodeLog(tmp_path, SPEC).begin(bad)
+        assert list(tmp_path.iterdir()) == []
+
     def test_a_state_or_action_of_another_shape(self, log) -> None:
         bad = replace(observation(1), state=np.zeros(4, np.float32))
         with pytest.raises(LogError, match=r"expected a state of shape \(3,\), got \(4,\)"):
@@ -245,6 +264,8 @@ class TestRefusals:
         assert list(read(tmp_path)) == []
         with pytest.raises(LogError, match="no episode that can be read"):
             describe(tmp_path)
+        with pytest.raises(LogError, match="nowhere: no episode that can be read"):
+            describe(tmp_path / "nowhere")
 
     def test_a_folder_that_cannot_be_made(self, tmp_path) -> None:
         (tmp_path / "file").write_text("in the way")

@@ -129,7 +129,7 @@ def test_begin_clears_the_stack() -> None:
 
 
 def test_a_resumed_loop_repeats_itself() -> None:
-    cell = Cell(observe=ObserveSettings(frame_stack=3), guard=GuardSettings(max_accel_m_s2=1.0))
+    cell = Cell(observe=ObserveSettings(frame_stack=3), guard=GuardSettings(max_accel_m_s2=0.5))
     for _ in range(2):
         kept = cell.loop.tick([1.0, 0, 0, 1.0])
     ahead = [cell.loop.tick([1.0, 0, 0, 1.0]) for _ in range(2)]

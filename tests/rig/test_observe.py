@@ -10,10 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handful.contract import Frame
+from handful.rig.action import ActionScaler
 from handful.rig.arm import ArmError
 from handful.rig.camera import CameraError, StaleFrameError
 from handful.rig.observe import Observer
-from handful.rig.settings import CameraSettings, GuardSettings, ObserveSettings, RigSettings
+from handful.rig.settings import (
+    ActionSettings,
+    CameraSettings,
+    GuardSettings,
+    ObserveSettings,
+    RigSettings,
+)
 
 NAMES = ("position", "yaw", "gripper", "velocity", "target_offset", "target_gripper", "joints")
 
@@ -40,11 +47,11 @@ ARM = PerfectArm(FakeClock()).state()
 
 
 class TestPictures:
-    def test_a_picture_of_the_right_size_passes_as_it_is(self) -> None:
+    def test_a_picture_of_the_right_size_passes_without_a_copy(self) -> None:
         pixels = ramp()
         seen = Observer(rig()).observe(frame(pixels), ARM, 100.0).images["third"]
         assert np.array_equal(seen, pixels)
-        assert seen.flags.c_contiguous
+        assert np.shares_memory(seen, pixels)
 
     def test_the_crop_is_top_left_height_width(self) -> None:
         camera = CameraSettings(width_px=200, height_px=120, crop_px=(10, 50, 84, 84))
@@ -168,6 +175,11 @@ class TestAge:
         else:
             assert observer.observe(frame(ramp(), now_s), arm, now_s).stamp_s == arm.stamp_s
 
+    def test_exactly_at_the_limit_is_young_enough(self) -> None:
+        observer = Observer(rig(max_frame_age_s=0.25, max_arm_age_s=0.5))
+        arm = replace(ARM, stamp_s=99.75)
+        assert observer.observe(frame(ramp(), 100.0), arm, 100.25).stamp_s == 99.75
+
     @pytest.mark.parametrize("stamp_s", [math.nan, -math.inf])
     def test_a_stamp_that_is_no_time_is_stale(self, stamp_s) -> None:
         with pytest.raises(StaleFrameError):
@@ -219,6 +231,11 @@ class TestState:
         arm = replace(ARM, **{field: np.array([0.4, math.nan, 0.2])})
         with pytest.raises(ArmError, match="not finite"):
             Observer(rig()).observe(frame(ramp()), arm, 100.0)
+
+    @pytest.mark.parametrize(("yaw_step_rad", "dim"), [(0.0, 4), (0.1, 5)])
+    def test_the_spec_has_the_actions_size(self, yaw_step_rad, dim) -> None:
+        settings = RigSettings(action=ActionSettings(yaw_step_rad=yaw_step_rad))
+        assert Observer(settings).spec.action_dim == ActionScaler(settings.action).dim == dim
 
     def test_another_number_of_joints_is_refused_by_name(self) -> None:
         observer = Observer(rig(proprioception=("joints",), joint_count=6))
