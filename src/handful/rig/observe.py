@@ -131,8 +131,8 @@ class Observer:
             stack.append(picture)
         if len(stack) == 1:
             return picture
-        merged: NDArray[np.uint8] = cv2.merge(list(stack))  # six times as fast as concatenate
-        return merged
+        # Six times as fast as np.concatenate, which copies three bytes at a time.
+        return np.asarray(cv2.merge(list(stack)), np.uint8)
 
     def _state(self, arm: ArmState) -> NDArray[np.float32]:
         """(P,) float32; see the class for the scales."""
