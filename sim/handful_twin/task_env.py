@@ -65,9 +65,9 @@ class TwinTaskEnv:
         self.world = World(twin, task.boxes())
         self.arm = TwinArm(self.world)
         self.clock = TwinClock(self.world)
-        scene = Scene(self.world, twin.visuals)
+        self.scene = Scene(self.world, twin.visuals)
         self._renderer = make_renderer(
-            scene, twin.renderer, twin.antialias, full=twin.visuals == "full"
+            self.scene, twin.renderer, twin.antialias, full=twin.visuals == "full"
         )
         self._eyes = {
             name: TwinCamera(name, self.world, self._renderer, where, rig.cameras.get(name))
