@@ -79,6 +79,7 @@ def line_chart(
     y_range: tuple[float, float] | None = None,
     x_max: float | None = None,
     percent: bool = False,
+    band: tuple[float, str] | None = None,
     width: int = 560,
     height: int = 260,
     title: str = "",
@@ -89,6 +90,7 @@ def line_chart(
         series: what to draw, later ones on top; more than 600 points are thinned.
         y_range: fixed value range; by default the data's own with a little air.
         percent: y is a share in [0, 1] and is labelled in %.
+        band: shade x from 0 to a value, and what that time was.
         title: spoken by screen readers.
     """
     drawn = [Series(**{**s.__dict__, "points": thin(s.points)}) for s in series]
@@ -103,6 +105,13 @@ def line_chart(
         y_range or _airy(min(ys), max(ys)),
     )
     body = _axes(plot, x_label, y_label, percent)
+    if band is not None:
+        right = plot.x(min(band[0], plot.x_range[1]))
+        body.append(
+            f'<rect x="{plot.left}" y="{plot.top}" width="{right - plot.left:.1f}" '
+            f'height="{height - plot.top - plot.bottom}" fill="{FAINT}" fill-opacity="0.09"/>'
+            f'<text x="{plot.left + 6}" y="{plot.top + 16}" class="tick">{escape(band[1])}</text>'
+        )
     for s in drawn:
         body.append(_series(plot, s))
     return _svg(width, height, body, title or y_label)
@@ -167,12 +176,17 @@ def scatter(
     height: int = 360,
     title: str = "",
 ) -> str:
-    """Points on a plane coloured by ``values``, dark (low) to yellow (high), with a colour bar."""
+    """Points on a plane coloured by ``values``, dark (low) to yellow (high), with a colour bar.
+
+    ``label`` ends in the unit: ``tip height [cm]``.
+    """
     if not points:
         return '<p class="empty">no frames recorded</p>'
     xs, ys = [p[0] for p in points], [p[1] for p in points]
     plot = Plot(width, height, _airy(min(xs), max(xs)), _airy(min(ys), max(ys)), 16, 84, 12, 16)
-    low, high = min(values), max(values)
+    # The middle 94 % of the values get the whole ramp, so that one outlier does not grey the rest.
+    ordered = sorted(values)
+    low, high = ordered[int(0.03 * len(ordered))], ordered[-1 - int(0.03 * len(ordered))]
     span = (high - low) or 1.0
     body = [
         f'<rect x="8" y="6" width="{width - 84}" height="{height - 14}" rx="8" fill="#f6f7f8"/>',
@@ -193,7 +207,8 @@ def scatter(
         )
     for value, y in ((high, top + 5), ((low + high) / 2, top + tall / 2 + 4), (low, top + tall)):
         body.append(f'<text x="{bar + 17}" y="{y:.1f}" class="tick">{value:.3g}</text>')
-    body.append(f'<text x="{bar - 6}" y="{height - 12}" class="tick">{escape(label)}</text>')
+    unit = label.partition("[")[2].rstrip("]")
+    body.append(f'<text x="{bar}" y="20" class="tick">{escape(unit)}</text>')
     return _svg(width, height, body, title or label)
 
 

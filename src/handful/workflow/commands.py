@@ -149,14 +149,13 @@ def demo_command(given: dict[str, Any]) -> None:
     from handful.workflow.demo import demo, summary
 
     console, run = _begin(given)
+    parts = _parts(resolve(_options(given)), given, console)
+    if run.path.exists():
+        with run.lock():
+            pass  # Nobody else is at work in what is about to be moved.
+        console.say(f"the run that was in {run} is now in {run.move_aside()}")
     with run.lock():
-        pass  # Nobody else is at work in what is about to be moved.
-    aside = run.move_aside()
-    if aside is not None:
-        console.say(f"the run that was in {run} is now in {aside}")
-    with run.lock():
-        recipe = _recipe(given, run)
-        story = demo(_parts(recipe, given, console), run, given["episodes"], console)
+        story = demo(parts, run, given["episodes"], console)
     console.say(summary(story, run))
     _json(given, story.result)
 
@@ -166,12 +165,9 @@ def _begin(given: dict[str, Any]) -> tuple[Console, RunFolder]:
     return Console(given.get("json_path") == "-"), RunFolder(folder)
 
 
-def _recipe(given: dict[str, Any], run: RunFolder, again: bool = False) -> Recipe:
-    """Resolve the settings over what the run remembers, and refuse what would make it untrue."""
-    if given.get("overwrite"):
-        run.clear()
+def _options(given: dict[str, Any]) -> Options:
     short = [f"{key}={given[flag]}" for flag, key in _FLAGS.items() if given.get(flag) is not None]
-    options = Options(
+    return Options(
         given.get("task"),
         given.get("agent"),
         given.get("rig"),
@@ -179,8 +175,16 @@ def _recipe(given: dict[str, Any], run: RunFolder, again: bool = False) -> Recip
         given.get("seed"),
         (*given.get("sets", ()), *short),
     )
-    recipe = resolve(options, run.read_config(), str(run.config))
-    if not again:
+
+
+def _recipe(given: dict[str, Any], run: RunFolder, again: bool = False) -> Recipe:
+    """Resolve the settings over what the run remembers, and refuse what would make it untrue."""
+    overwrite = bool(given.get("overwrite"))
+    old = None if overwrite else run.read_config()
+    recipe = resolve(_options(given), old, str(run.config))
+    if overwrite:  # Only now: settings that are refused must not cost the old run.
+        run.clear()
+    elif not again:
         run.check_settings(recipe)
     return recipe
 

@@ -18,7 +18,7 @@ from handful.workflow.results import commit, machine, quantile, versions, wilson
 from handful.workflow.run_folder import RunFolder, find_checkpoint, invocation
 from handful.workflow.seeds import Purpose, episode_seed
 
-FILM_PX = 288
+FILM_PX = 320
 BEST, FAILED = 3, 3
 """How many films of each kind are kept."""
 

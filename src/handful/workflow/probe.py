@@ -1,7 +1,7 @@
 """What the encoder separates, asked on held-out frames: a map, neighbours, and where the cube is.
 
-The scripted demonstrator runs in worlds of the PROBE range; every second frame is kept with its
-latent and the truth about it. ``probe.npz``: ``pictures`` (N, H, W, 3) uint8, all cameras side by
+The scripted demonstrator runs in worlds of the PROBE range; every frame is kept with its latent and
+the truth about it. ``probe.npz``: ``pictures`` (N, H, W, 3) uint8, all cameras side by
 side; ``latents`` (N, Z) float32; ``episodes`` (N,) int64; ``labels`` (L,) names with ``values``
 (N, L) float32.
 """
@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from handful.workflow.film import policy_views
+from handful.workflow import film
 from handful.workflow.parts import Parts
 from handful.workflow.seeds import Purpose, episode_seed
 
-EPISODES = 16
-EVERY = 2
+FRAMES, EPISODES = 300, 40
+"""Stop after the episode that reaches so many frames, or after so many episodes."""
 LABELS = ("cube ahead of tip [cm]", "cube left of tip [cm]", "tip height [cm]", "opening [cm]")
 
 Floats = NDArray[np.float32]
@@ -27,21 +27,23 @@ Floats = NDArray[np.float32]
 
 def write_probe(parts: Parts, env: Any, learner: Any, seed: int, path: Path) -> None:
     """Record held-out frames, their latents and the truth about them into ``path``."""
-    pictures, values, episodes, observations = [], [], [], []
+    pictures: list[film.Picture] = []
+    values, episodes, observations = [], [], []
     for index in range(EPISODES):
+        if len(pictures) >= FRAMES:
+            break
         world = episode_seed(Purpose.PROBE, seed, index)
         actor = parts.demonstrator(env, world)
         observation = env.reset(world)
         actor.reset()
-        step, last = 0, False
+        last = False
         while not last:
-            if step % EVERY == 0:
-                pictures.append(np.hstack(policy_views(observation)))
-                values.append(_truth(env))
-                episodes.append(index)
-                observations.append(observation)
+            pictures.append(np.hstack(film.policy_views(observation)))
+            values.append(_truth(env))
+            episodes.append(index)
+            observations.append(observation)
             transition = env.step(actor.act(observation))
-            observation, last, step = transition.next_observation, transition.last, step + 1
+            observation, last = transition.next_observation, transition.last
     arrays: dict[str, Any] = {
         "pictures": np.stack(pictures),
         "latents": embed(learner, observations),
@@ -98,6 +100,22 @@ def neighbours(latents: Floats, episodes: NDArray[np.int64], query: int, count: 
     similarity[episodes == episodes[query]] = -np.inf
     order = np.argsort(-similarity)[:count]
     return [int(i) for i in order if np.isfinite(similarity[i])]
+
+
+def spread_out(latents: Floats, episodes: NDArray[np.int64], count: int) -> list[int]:
+    """``count`` frames that look as different as they can, each of another episode.
+
+    Greedy farthest points, starting from the frame farthest from the mean.
+    """
+    chosen: list[int] = []
+    distance = np.linalg.norm(latents - latents.mean(0), axis=1)
+    while len(chosen) < min(count, len(np.unique(episodes))):
+        free = ~np.isin(episodes, episodes[chosen]) if chosen else np.ones(len(latents), bool)
+        best = int(np.argmax(np.where(free, distance, -1.0)))
+        chosen.append(best)
+        apart = np.linalg.norm(latents - latents[best], axis=1)
+        distance = apart if len(chosen) == 1 else np.minimum(distance, apart)
+    return chosen
 
 
 def read_out(

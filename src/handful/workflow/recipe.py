@@ -154,9 +154,13 @@ def follow(rig: RigSettings, agent: AgentSettings, asked: dict[str, Any]) -> Rig
 
 
 def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
-    """Dotted keys whose values differ between two nested mappings, as ``key: old -> new``."""
+    """Dotted keys whose values differ between two nested mappings, as ``key: old -> new``.
+
+    Single values come before groups: "another task" explains the twenty keys that follow from it.
+    """
     found = []
-    for key in sorted(set(old) | set(new)):
+    keys = set(old) | set(new)
+    for key in sorted(keys, key=lambda k: (isinstance(new.get(k, old.get(k)), dict), k)):
         a, b = old.get(key), new.get(key)
         if isinstance(a, dict) and isinstance(b, dict):
             found += differences(a, b, f"{prefix}{key}.")

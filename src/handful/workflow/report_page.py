@@ -114,19 +114,22 @@ def _evaluation(run: RunData) -> str:
         x_label="episode",
         y_label="steps",
         y_max=horizon,
+        height=250,
         title="Episode lengths",
     )
     bar = charts.interval_bar(r["success_rate"], r["success_low"], r["success_high"])
-    verdicts = r.get("verdicts") or {}
-    said = ", ".join(f"{name} {count}" for name, count in sorted(verdicts.items()))
-    guard = f" The guard stepped in: {said} (steps)." if said else " The guard never stepped in."
+    rows = "".join(
+        f'<tr><td>{escape(name)}</td><td class="n">{escape(value)}</td></tr>'
+        for name, value in _facts(r)
+    )
     return section(
         "Evaluation",
         f"{r['episodes']} episodes of the deterministic policy in worlds it has never met "
-        f"(seeds {r['seeds'][0]} to {r['seeds'][-1]}), "
-        f"judged by the success criterion alone.{guard}",
+        f"(seeds {r['seeds'][0]} to {r['seeds'][-1]}), judged by the success criterion alone.",
         '<div class="two">',
+        "<div>",
         figure(bar, "Success rate", "Dot: measured. Band: 95 % Wilson interval."),
+        f"<table style='margin-top:10px'>{rows}</table></div>",
         figure(
             dots,
             "Steps until the episode ended",
@@ -134,6 +137,26 @@ def _evaluation(run: RunData) -> str:
         ),
         "</div>",
     )
+
+
+def _facts(r: dict[str, Any]) -> list[tuple[str, str]]:
+    """The evaluation in words: rate, interval, lengths, what the guard did."""
+    low, high = 100 * r["success_low"], 100 * r["success_high"]
+    facts = [
+        ("succeeded", f"{r['successes']} of {r['episodes']}"),
+        ("95 % interval", f"{low:.1f} to {high:.1f} %"),
+    ]
+    if r.get("length_median") is not None:
+        middle, slow = r["length_median"], r["length_p90"]
+        facts.append(("steps to success, median / p90", f"{middle:.0f} / {slow:.0f}"))
+    verdicts = r.get("verdicts") or {}
+    steps = sum(r["lengths"]) or 1
+    said = ", ".join(
+        f"{name.replace('_', ' ')} {100 * count / steps:.1f} %"
+        for name, count in sorted(verdicts.items())
+    )
+    facts.append(("the guard stepped in", f"{said} of steps" if said else "never"))
+    return facts
 
 
 def _films(run: RunData) -> str:
@@ -178,8 +201,14 @@ def _learning(run: RunData) -> str:
         checks = run.points("check", "success_rate", over, scale)
         if checks:
             lines.append(Series("check on other seeds", checks, GOOD, 1.6, dots=True))
+        early = max((e["wall_s"] for e in run.events("start")), default=0.0) * scale
         svg = charts.line_chart(
-            lines, x_label=label, y_label="success", y_range=(0.0, 1.0), percent=True
+            lines,
+            x_label=label,
+            y_label="success",
+            y_range=(0.0, 1.0),
+            percent=True,
+            band=(early, "pre-training") if over == "wall_s" and early > 0 else None,
         )
         shown.append(figure(svg, f"Success over {label.split(' [')[0]}"))
     names = {key for event in run.events("update") for key in event}
@@ -257,17 +286,8 @@ def _sight(run: RunData) -> str:
         "<h3 style='margin-top:22px'>Nearest neighbours</h3>",
         '<p class="note">Left: a frame. Right: its five nearest in the latent, from other '
         "episodes. Below each: cube ahead / left of the tip [cm].</p>",
-        *[_near(p, query) for query in _queries(values, episodes)],
+        *[_near(p, query) for query in probe.spread_out(latents, episodes, QUERIES)],
     )
-
-
-def _queries(values: Any, episodes: Any) -> list[int]:
-    """Frames that differ: evenly along the tip's height, each from another episode."""
-    chosen: list[int] = []
-    for index in np.argsort(values[:, 2])[np.linspace(0, len(values) - 1, 12).astype(int)]:
-        if len(chosen) < QUERIES and episodes[index] not in episodes[chosen]:
-            chosen.append(int(index))
-    return chosen
 
 
 def _near(p: dict[str, Any], query: int) -> str:
@@ -278,7 +298,7 @@ def _near(p: dict[str, Any], query: int) -> str:
         picture = film.data_uri(film.png(p["pictures"][index]), "image/png")
         return (
             f'<div><img alt="frame {index}" src="{picture}">'
-            f'<div class="caption">{ahead:+.0f} / {left:+.0f}</div></div>'
+            f'<div class="caption">{_signed(ahead)} / {_signed(left)}</div></div>'
         )
 
     return (
@@ -286,11 +306,16 @@ def _near(p: dict[str, Any], query: int) -> str:
     )
 
 
+def _signed(value: float) -> str:
+    whole = round(float(value))
+    return f"{whole:+d}" if whole else "0"
+
+
 def _again(run: RunData) -> str:
     r = run.result
     versions, machine = r.get("versions", {}), r.get("machine", {})
     rows = [("commit", r.get("commit", "unknown")), ("evaluated by", r.get("command", ""))]
-    rows += [(name, str(value)) for name, value in machine.items()]
+    rows += [(name.replace("_gib", " [GiB]"), str(value)) for name, value in machine.items()]
     rows.append(("versions", ", ".join(f"{k} {v}" for k, v in versions.items())))
     speed = [
         f"{r[key]:,.1f} {name}"

@@ -44,7 +44,7 @@ table { border-collapse: collapse; width: 100%; font-size: 14.5px; }
 th { text-align: left; color: var(--soft); font-weight: 500; border-bottom: 1px solid var(--line);
   padding: 6px 12px 6px 0; }
 td { border-bottom: 1px solid var(--line); padding: 7px 12px 7px 0; vertical-align: top; }
-td.n, th.n { text-align: right; }
+td.n, th.n { text-align: right; white-space: nowrap; }
 .near { display: grid; grid-template-columns: 1fr 14px repeat(5, 1fr); gap: 8px;
   align-items: start; margin-bottom: 12px; }
 .near img { width: 100%; border-radius: 6px; display: block; image-rendering: auto; }

@@ -1,0 +1,158 @@
+"""The real thing, small: twin, learner, kill -9, evaluation, report; through the command itself."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from handful.cli import cli
+from handful.rig.episodes import read
+from handful.workflow.curves import read_curve
+from handful.workflow.probe import read_probe
+from handful.workflow.run_folder import RunFolder
+
+SMALL = [
+    "agent.pretrain.updates=10",
+    "agent.pretrain.batch_size=8",
+    "agent.clone.updates=10",
+    "agent.clone.batch_size=8",
+    "agent.batch_size=8",
+    "agent.update_to_data=1.0",
+    "agent.encoder.filters=4",
+    "agent.critic.hidden_dim=16",
+    "agent.actor.hidden_dim=16",
+    "agent.replay.capacity=500",
+    "train.demos=2",
+    "train.log_every_s=0.05",
+]
+SETS = [word for pair in SMALL for word in ("--set", pair)]
+QUICK = {**os.environ, "OMP_NUM_THREADS": "1", "HANDFUL_REEXEC": "1"}
+
+
+def handful(*words: str, code: int = 0) -> str:
+    result = CliRunner().invoke(cli, list(words), prog_name="handful")
+    assert result.exit_code == code, (result.output, result.exception)
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, int, str]:
+    """A training run that was killed with SIGKILL in mid-flight, after its second checkpoint."""
+    run = RunFolder(tmp_path_factory.mktemp("runs") / "killed")
+    words = ["train", "--task", "reach", "--run", str(run), "--steps", "4000", *SETS]
+    words += ["--set", "train.checkpoint_every_steps=20"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "handful.cli", *words],
+        env=QUICK,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        deadline = time.monotonic() + 120
+        while sum(e["kind"] == "checkpoint" for e in read_curve(run.curve)) < 2:
+            assert process.poll() is None, process.stderr and process.stderr.read().decode()
+            assert time.monotonic() < deadline, "no second checkpoint in two minutes"
+            time.sleep(0.02)
+        time.sleep(0.1)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    episodes = list(read(run.episodes))
+    print_of = "".join(str(t.action.tobytes()) for e in episodes for t in e.transitions)
+    return run, sum(len(e.transitions) for e in episodes), print_of
+
+
+def test_kill_9_then_resume_loses_nothing(killed: tuple[RunFolder, int, str]) -> None:
+    run, recorded, actions = killed
+    assert recorded >= 40
+    at_kill = [e for e in read_curve(run.curve) if e["kind"] == "checkpoint"][-1]
+    assert at_kill["env_steps"] < recorded + 1
+    refusal = CliRunner().invoke(cli, ["train", "--run", str(run)])
+    assert refusal.exit_code == 2
+    assert "--resume" in refusal.stderr
+    more = recorded + 15
+    told = handful(
+        "train", "--run", str(run), "--resume", "--steps", str(more), "--json", f"{run}/t.json"
+    )
+    assert f"resumed from the checkpoint: {recorded} env steps" in told
+    done = json.loads((run.path / "t.json").read_text())
+    assert (done["env_steps"], done["updates"]) == (more, more)
+    episodes = list(read(run.episodes))
+    again = "".join(str(t.action.tobytes()) for e in episodes for t in e.transitions)
+    assert again.startswith(actions)
+    seeds = [e.info["seed"] for e in episodes]
+    assert len(set(seeds)) == len(seeds)
+
+
+def test_settings_of_a_run_stay_its_own(killed: tuple[RunFolder, int, str]) -> None:
+    run, _, _ = killed
+    words = ["train", "--run", str(run), "--resume", "--set", "agent.batch_size=16"]
+    result = CliRunner().invoke(cli, words)
+    assert result.exit_code == 2
+    assert "agent.batch_size: 8 -> 16" in result.stderr
+    result = CliRunner().invoke(cli, ["train", "--run", str(run), "--resume", "--task", "lift"])
+    assert result.exit_code == 2
+    assert "task_name: reach -> lift" in result.stderr
+
+
+def test_a_checkpoint_in_the_wrong_run_is_refused(
+    killed: tuple[RunFolder, int, str], tmp_path: Path
+) -> None:
+    run, _, _ = killed
+    other = RunFolder(tmp_path / "other")
+    handful("collect", "--run", str(other), "--task", "lift", *SETS)
+    other.checkpoint.write_bytes(run.checkpoint.read_bytes())
+    result = CliRunner().invoke(cli, ["train", "--run", str(other), "--resume"])
+    assert result.exit_code == 2
+    assert "belongs to other settings than this run" in result.stderr
+    assert "task_name: reach -> lift" in result.stderr
+
+
+def test_the_story_step_by_step(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "mine")
+    at = ["--run", str(run)]
+    assert "2 demonstrations of reach" in handful("collect", "--task", "reach", *at, *SETS)
+    assert "pretrained.safetensors: 2 demonstrations" in handful("pretrain", *at)
+    assert "--again makes a new one" in handful("pretrain", *at)
+    handful("train", *at, "--steps", "20", "--check-every", "15", "--set", "train.check_episodes=1")
+    result = json.loads(handful("evaluate", str(run), "--episodes", "3", "--json", "-"))
+    assert result == json.loads(run.result.read_text())
+    expected = {"task": "reach", "demos": 2, "env_steps": 20, "updates": 20, "episodes": 3}
+    assert {key: result[key] for key in expected} == expected
+    assert result["success_low"] <= result["success_rate"] <= result["success_high"]
+    assert len(list(run.videos.glob("*.webp"))) == 3
+    found = read_probe(run.probe)
+    assert found is not None
+    assert np.isfinite(found["latents"]).all()
+    assert found["latents"].std(0).max() > 0
+    again = json.loads(
+        handful("evaluate", str(run), "--episodes", "3", "--no-films", "--json", "-")
+    )
+    assert again["lengths"] == result["lengths"], "the same worlds, the same policy"
+    page = Path(handful("report", str(run)).strip())
+    assert page == run.report
+    assert "What the encoder separates" in page.read_text()
+
+
+def test_the_demo_keeps_the_run_before(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "demo")
+    run.path.mkdir()
+    (run.path / "mark").write_text("first")
+    words = ["demo", "--task", "reach", "--run", str(run), "--demos", "2", "--steps", "8"]
+    told = handful(*words, "--episodes", "2", *SETS, "--json", str(tmp_path / "numbers.json"))
+    assert f"the run that was in {run} is now in {run}.previous" in told
+    assert (tmp_path / "demo.previous" / "mark").read_text() == "first"
+    assert not (run.path / "mark").exists()
+    assert f"report: {run.report}" in told
+    assert "of 2 unseen episodes succeeded" in told
+    assert run.report.is_file()
+    numbers = json.loads((tmp_path / "numbers.json").read_text())
+    assert numbers == json.loads(run.result.read_text())
+    assert numbers["total_s"] > numbers["wall_s"] > 0
