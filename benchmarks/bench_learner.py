@@ -25,7 +25,8 @@ from typing import Any
 from handful.workflow.process import MALLOC
 
 ROUNDS = 4
-ALONE = ("reference", "reference_plain", "curl", "lean", "lean_two", "frozen", "frozen10")
+FROZEN = ("frozen", "frozen_128", "frozen10", "frozen10_128")
+ALONE = ("reference", "reference_plain", "curl", "lean", "lean_two", *FROZEN)
 PAIRS = ("lean_two", "frozen")  # learners that are also timed beside others
 QUIET = 0.15  # CPUs that strangers may use during a turn that counts
 Say = Callable[[str], None]
@@ -131,8 +132,7 @@ def _alone(cores: int, turn: float, rounds: int, say: Say) -> dict[str, Any]:
         "ratio_reference_plain": rate["curl"] / rate["reference_plain"],
         "lean_updates_per_s": rate["lean"],
         "lean_two_cameras_updates_per_s": rate["lean_two"],
-        "frozen_updates_per_s": rate["frozen"],
-        "frozen10_updates_per_s": rate["frozen10"],
+        **{f"{name}_updates_per_s": rate[name] for name in FROZEN},
         # The larger of the two profiles that learn from pictures.
         "sample_share": max(share["curl"], share["lean_two"]),
         "sample_share_by_case": share,

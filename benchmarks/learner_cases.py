@@ -43,9 +43,21 @@ def frozen() -> tuple[Work, Answer]:
     return _learner("agent/frozen", ("third", "wrist"), {"critic.count": 2})
 
 
+def frozen_128() -> tuple[Work, Answer]:
+    """The same with batch 128, the batch of the other profiles."""
+    overrides = {"critic.count": 2, "batch_size": 128}
+    return _learner("agent/frozen", ("third", "wrist"), overrides)
+
+
 def frozen10() -> tuple[Work, Answer]:
     """The ``frozen`` profile with ten critics, two of them drawn for each target."""
     overrides = {"critic.count": 10, "critic.subsample": 2}
+    return _learner("agent/frozen", ("third", "wrist"), overrides)
+
+
+def frozen10_128() -> tuple[Work, Answer]:
+    """The same with batch 128."""
+    overrides = {"critic.count": 10, "critic.subsample": 2, "batch_size": 128}
     return _learner("agent/frozen", ("third", "wrist"), overrides)
 
 
@@ -110,7 +122,9 @@ CASES: dict[str, Callable[[], tuple[Work, Answer]]] = {
         lean,
         lean_two,
         frozen,
+        frozen_128,
         frozen10,
+        frozen10_128,
         reference,
         act_lean,
         act_frozen,

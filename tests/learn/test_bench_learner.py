@@ -71,6 +71,7 @@ def test_numbers_are_the_promised_ones(bench, monkeypatch):
     assert set(PROMISED) <= set(numbers)
     assert numbers["curl_updates_per_s"] == 3.0
     assert numbers["ratio_reference"] == 3.0
+    assert numbers["frozen_updates_per_s"] == 150.0
     assert numbers["ratio_reference_plain"] == 6.0
     assert numbers["sample_share"] == pytest.approx(0.02)
     assert (numbers["act_p50_ms"], numbers["act_p99_ms"]) == (0.5, 2.0)
