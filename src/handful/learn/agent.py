@@ -204,15 +204,14 @@ class Agent(nn.Module):
         latent = self.policy.latent(online, batch.next_state)
         action, log_prob = self.policy.actor.sample(latent, noise)
         seen = self.target_critic.latent(slow, batch.next_state)
+        members = None
         if s.critic.subsample is not None and s.critic.subsample < s.critic.count:
             order = torch.rand(s.critic.count, generator=self.generator, device=self.device)
             members = order.argsort()[: s.critic.subsample]
-        else:
-            members = torch.arange(s.critic.count, device=self.device)
-        value = self.target_critic.q(seen, action)[members].amin(0)
+        value = self.target_critic.q(seen, action, members).amin(0)
         if s.clone.proposal:
             cloned = self.clone_action(online, batch.next_state)
-            value = torch.maximum(value, self.target_critic.q(seen, cloned)[members].amin(0))
+            value = torch.maximum(value, self.target_critic.q(seen, cloned, members).amin(0))
         if s.temperature.in_backup:
             value = value - self.log_alpha.exp() * log_prob
         target = batch.reward + batch.discount * value

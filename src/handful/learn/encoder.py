@@ -58,9 +58,9 @@ class Tower(nn.Module):
         x = pictures.to(memory_format=torch.channels_last, dtype=scaled.dtype)
         x = nn.functional.conv2d(x, scaled, first.bias, (first.stride[0], first.stride[1]))
         for convolution in self.convolutions[1:]:
-            x = convolution(torch.relu(x))
+            x = convolution(torch.relu_(x))
         if not self.keypoints:
-            return torch.relu(x).flatten(1)
+            return torch.relu_(x).flatten(1)
         scores = x.flatten(2) * self.log_sharpness.exp()[:, None]
         return (torch.softmax(scores, -1) @ self.grid).flatten(1)
 

@@ -12,14 +12,15 @@ from torch import Tensor
 
 from handful.learn.augment import Views
 from handful.learn.encoder import Encoder, Pictures
+from handful.learn.store import Store
 
 
 class FeatureCache:
     """Features by replay slot: per camera (slots, views, F) float16, view 0 the acting window."""
 
-    def __init__(self, encoder: Encoder, views: Views, slots: int, count: int) -> None:
-        self.encoder, self.views, self.count = encoder, views, count
-        shape = (slots, count, encoder.feature_dim)
+    def __init__(self, encoder: Encoder, views: Views, replay: Store, count: int) -> None:
+        self.encoder, self.views, self.replay, self.count = encoder, views, replay, count
+        shape = (len(replay.frames), count, encoder.feature_dim)
         self.store = {name: np.zeros(shape, dtype=np.float16) for name in encoder.cameras}
 
     def bytes(self) -> int:
@@ -27,31 +28,19 @@ class FeatureCache:
         return sum(store.nbytes for store in self.store.values())
 
     @torch.no_grad()
-    def put(
-        self,
-        slots: NDArray[np.int64],
-        pictures: dict[str, NDArray[np.uint8]],
-        rng: np.random.Generator,
-        device: torch.device,
-    ) -> None:
-        """Encode pictures (N, H, W, 3K) under the middle and ``count - 1`` random offsets."""
-        size = self.views.size_px
-        for name, batch in pictures.items():
-            n, pad = len(batch), max(0, -self.views.low)
-            offsets = np.concatenate(
-                [self.views.centre(n), self.views.draw(rng, n * (self.count - 1))]
-            )
-            padded = np.pad(batch, ((0, 0), (pad, pad), (pad, pad), (0, 0)), mode="edge")
-            rows = np.tile(np.arange(n), self.count)
-            cut = np.stack(
-                [
-                    padded[i, y + pad : y + pad + size, x + pad : x + pad + size]
-                    for i, (y, x) in zip(rows, offsets, strict=True)
-                ]
-            )
+    def put(self, slots: NDArray[np.int64], rng: np.random.Generator, device: torch.device) -> None:
+        """Encode observations ``slots`` (N,): the middle view and ``count - 1`` random ones."""
+        n, size = len(slots), self.views.size_px
+        stacks = np.tile(self.replay.stack(slots), (self.count, 1))
+        channels = 3 * stacks.shape[1]
+        for index, (name, store) in enumerate(self.store.items()):
+            drawn = self.views.draw(rng, n * (self.count - 1))
+            offsets = np.concatenate([self.views.centre(n), drawn])
+            cut = np.empty((n * self.count, size, size, channels), np.uint8)
+            self.replay.pictures(stacks, offsets, cut, (index, index + 1))
             tensor = torch.from_numpy(cut).to(device).permute(0, 3, 1, 2)
             features = self.encoder.towers[name](tensor).half().cpu().numpy()
-            self.store[name][slots] = features.reshape(self.count, n, -1).swapaxes(0, 1)
+            store[slots] = features.reshape(self.count, n, -1).swapaxes(0, 1)
 
     def get(
         self, slots: NDArray[np.int64], rng: np.random.Generator, device: torch.device

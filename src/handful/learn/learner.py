@@ -52,9 +52,8 @@ class Learner:
         self.replay = MixedReplay(spec, r.capacity, demo_slots, r.n_step, settings.discount)
         self.cache: FeatureCache | None = None
         if self.agent.frozen:
-            slots = r.capacity + demo_slots
-            count = settings.augment.cached_views
-            self.cache = FeatureCache(self.agent.encoder, self.views, slots, count)
+            count, store = settings.augment.cached_views, self.replay.store
+            self.cache = FeatureCache(self.agent.encoder, self.views, store, count)
         self._cursor = (0, 0)
         self._buffers: dict[str, NDArray[np.uint8]] = {}
         self.env_steps = self.updates = self.episodes = self.refreshed = 0
@@ -249,15 +248,8 @@ class Learner:
         """Bring the feature cache up to date with the replay; a no-op most of the time."""
         assert self.cache is not None
         slots, self._cursor = self.replay.new_frames_since(self._cursor)
-        size, channels = self.spec.height_px, 3 * self.spec.frame_stack
         for start in range(0, len(slots), 256):
-            part = slots[start : start + 256]
-            frames, zero = self.replay.store.stack(part), np.zeros((len(part), 2), np.int64)
-            whole: dict[str, NDArray[np.uint8]] = {}
-            for index, name in enumerate(self.spec.cameras):
-                whole[name] = np.empty((len(part), size, self.spec.width_px, channels), np.uint8)
-                self.replay.store.pictures(frames, zero, whole[name], (index, index + 1))
-            self.cache.put(part, whole, self.rng, self.device)
+            self.cache.put(slots[start : start + 256], self.rng, self.device)
 
 
 def check_spec(settings: AgentSettings, spec: Spec) -> None:

@@ -77,8 +77,10 @@ class _EnsembleLinear(nn.Module):
         self.weight = nn.Parameter(weight)
         self.bias = nn.Parameter(torch.zeros(count, 1, outputs))
 
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.baddbmm(self.bias, x, self.weight)
+    def forward(self, x: Tensor, members: Tensor | None) -> Tensor:
+        if members is None:
+            return torch.baddbmm(self.bias, x, self.weight)
+        return torch.baddbmm(self.bias[members], x, self.weight[members])
 
 
 class _EnsembleNorm(nn.Module):
@@ -89,9 +91,11 @@ class _EnsembleNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(count, 1, width))
         self.bias = nn.Parameter(torch.zeros(count, 1, width))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, members: Tensor | None) -> Tensor:
         normal = nn.functional.layer_norm(x, x.shape[-1:])
-        return torch.addcmul(self.bias, normal, self.weight)
+        if members is None:
+            return torch.addcmul(self.bias, normal, self.weight)
+        return torch.addcmul(self.bias[members], normal, self.weight[members])
 
 
 class EnsembleCritic(nn.Module):
@@ -111,16 +115,18 @@ class EnsembleCritic(nn.Module):
             layers.append(_EnsembleLinear(count, width, hidden_dim))
             if layer_norm:
                 layers.append(_EnsembleNorm(count, hidden_dim))
-            layers.append(nn.ReLU())
+            layers.append(nn.ReLU(inplace=True))
             width = hidden_dim
         layers.append(_EnsembleLinear(count, width, 1))
-        self.layers = nn.Sequential(*layers)
+        self.layers = nn.ModuleList(layers)
 
-    def forward(self, latent: Tensor, action: Tensor) -> Tensor:
-        """Q values (N, B, 1)."""
-        joint = torch.cat([latent, action], dim=-1)
-        out: Tensor = self.layers(joint.unsqueeze(0).expand(self.count, -1, -1))
-        return out
+    def forward(self, latent: Tensor, action: Tensor, members: Tensor | None = None) -> Tensor:
+        """Q values (N, B, 1), or (M, B, 1) when only ``members`` (M,) are asked."""
+        count = self.count if members is None else len(members)
+        x = torch.cat([latent, action], dim=-1).unsqueeze(0).expand(count, -1, -1)
+        for layer in self.layers:
+            x = layer(x) if isinstance(layer, nn.ReLU) else layer(x, members)
+        return x
 
 
 @torch.no_grad()
