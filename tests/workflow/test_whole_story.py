@@ -2,15 +2,19 @@
 
 import json
 import os
+import re
+import resource
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from safetensors import safe_open
 
 from handful.cli import cli
 from handful.rig.episodes import read
@@ -42,35 +46,51 @@ def handful(*words: str, code: int = 0) -> str:
     return result.stdout
 
 
-@pytest.fixture(scope="module")
-def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, int, str]:
-    """A training run that was killed with SIGKILL in mid-flight, after its second checkpoint."""
-    run = RunFolder(tmp_path_factory.mktemp("runs") / "killed")
-    words = ["train", "--task", "reach", "--run", str(run), "--steps", "4000", *SETS]
-    words += ["--set", "train.checkpoint_every_steps=20"]
-    process = subprocess.Popen(
+def started(words: list[str], **more: Any) -> subprocess.Popen[str]:
+    """The command in a process of its own."""
+    return subprocess.Popen(
         [sys.executable, "-m", "handful.cli", *words],
         env=QUICK,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
+        text=True,
+        **more,
     )
+
+
+def wait_for(process: subprocess.Popen[str], run: RunFolder, kind: str, count: int) -> None:
+    """Return when the curve has so many events of a kind."""
+    deadline = time.monotonic() + 120
+    while sum(event["kind"] == kind for event in read_curve(run.curve)) < count:
+        assert process.poll() is None, process.stderr and process.stderr.read()
+        assert time.monotonic() < deadline, f"no {kind} in two minutes"
+        time.sleep(0.02)
+
+
+def recorded_actions(run: RunFolder) -> list[bytes]:
+    """Every action the episode log holds, in order."""
+    return [t.action.tobytes() for episode in read(run.episodes) for t in episode.transitions]
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, list[bytes]]:
+    """A training run that was killed with SIGKILL in mid-flight, after its second checkpoint."""
+    run = RunFolder(tmp_path_factory.mktemp("runs") / "killed")
+    words = ["train", "--task", "reach", "--run", str(run), "--steps", "4000", *SETS]
+    words += ["--set", "train.checkpoint_every_steps=20"]
+    process = started(words)
     try:
-        deadline = time.monotonic() + 120
-        while sum(e["kind"] == "checkpoint" for e in read_curve(run.curve)) < 2:
-            assert process.poll() is None, process.stderr and process.stderr.read().decode()
-            assert time.monotonic() < deadline, "no second checkpoint in two minutes"
-            time.sleep(0.02)
+        wait_for(process, run, "checkpoint", 2)
         time.sleep(0.1)
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
-    episodes = list(read(run.episodes))
-    print_of = "".join(str(t.action.tobytes()) for e in episodes for t in e.transitions)
-    return run, sum(len(e.transitions) for e in episodes), print_of
+    return run, recorded_actions(run)
 
 
-def test_kill_9_then_resume_loses_nothing(killed: tuple[RunFolder, int, str]) -> None:
-    run, recorded, actions = killed
+def test_kill_9_then_resume_loses_nothing(killed: tuple[RunFolder, list[bytes]]) -> None:
+    run, actions = killed
+    recorded = len(actions)
     assert recorded >= 40
     at_kill = [e for e in read_curve(run.curve) if e["kind"] == "checkpoint"][-1]
     assert at_kill["env_steps"] < recorded + 1
@@ -84,15 +104,63 @@ def test_kill_9_then_resume_loses_nothing(killed: tuple[RunFolder, int, str]) ->
     assert f"resumed from the checkpoint: {recorded} env steps" in told
     done = json.loads((run.path / "t.json").read_text())
     assert (done["env_steps"], done["updates"]) == (more, more)
-    episodes = list(read(run.episodes))
-    again = "".join(str(t.action.tobytes()) for e in episodes for t in e.transitions)
-    assert again.startswith(actions)
-    seeds = [e.info["seed"] for e in episodes]
+    assert recorded_actions(run)[:recorded] == actions
+    seeds = [episode.info["seed"] for episode in read(run.episodes)]
     assert len(set(seeds)) == len(seeds)
 
 
-def test_settings_of_a_run_stay_its_own(killed: tuple[RunFolder, int, str]) -> None:
-    run, _, _ = killed
+def test_ctrl_c_leaves_a_checkpoint_of_all_there_is(killed: tuple[RunFolder, list[bytes]]) -> None:
+    run, _ = killed
+    before = sum(event["kind"] == "episode" for event in read_curve(run.curve))
+    process = started(["train", "--run", str(run), "--resume", "--steps", "4000"])
+    try:
+        wait_for(process, run, "episode", before + 1)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert f"Go on with: handful train --run {run} --resume" in told
+    assert "Traceback" not in told
+    recorded = len(recorded_actions(run))
+    last = read_curve(run.curve)[-1]
+    assert (last["kind"], last["env_steps"]) == ("stop", recorded)
+    assert recorded - 1 <= last["updates"] <= recorded  # it may stop with one update still owed
+    with safe_open(run.checkpoint, framework="np") as file:
+        assert json.loads(file.metadata()["handful.meta"])["updates"] == last["updates"]
+
+
+@pytest.mark.parametrize("full_for", ["checkpoint", "log"])
+def test_a_full_disk_costs_nothing_that_is_there(
+    killed: tuple[RunFolder, list[bytes]], full_for: str
+) -> None:
+    run, _ = killed
+    before = run.checkpoint.read_bytes()
+    actions = recorded_actions(run)
+    limit = len(before) - 1000 if full_for == "checkpoint" else 110_000
+
+    def small_disk() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    # Two steps take 25 kB each in the log; the checkpoint takes 200 kB.
+    more = 2 if full_for == "checkpoint" else 2000
+    words = ["train", "--run", str(run), "--resume", "--steps", str(len(actions) + more)]
+    process = started(words, preexec_fn=small_disk)
+    _, told = process.communicate(timeout=120)
+    assert process.returncode == 2, told
+    (line,) = [line for line in told.splitlines() if line.startswith("handful: ")]
+    if full_for == "checkpoint":
+        assert f"{run.checkpoint}: cannot write the checkpoint" in line
+        assert "the checkpoint that was there before is whole" in line
+        assert len(recorded_actions(run)) == len(actions) + 2
+    else:
+        assert re.search(r"episode_\d+\.log: cannot be written: .* are whole", line), line
+    assert run.checkpoint.read_bytes() == before
+    assert recorded_actions(run)[: len(actions)] == actions
+
+
+def test_settings_of_a_run_stay_its_own(killed: tuple[RunFolder, list[bytes]]) -> None:
+    run, _ = killed
     words = ["train", "--run", str(run), "--resume", "--set", "agent.batch_size=16"]
     result = CliRunner().invoke(cli, words)
     assert result.exit_code == 2
@@ -103,9 +171,9 @@ def test_settings_of_a_run_stay_its_own(killed: tuple[RunFolder, int, str]) -> N
 
 
 def test_a_checkpoint_in_the_wrong_run_is_refused(
-    killed: tuple[RunFolder, int, str], tmp_path: Path
+    killed: tuple[RunFolder, list[bytes]], tmp_path: Path
 ) -> None:
-    run, _, _ = killed
+    run, _ = killed
     other = RunFolder(tmp_path / "other")
     handful("collect", "--run", str(other), "--task", "lift", *SETS)
     other.checkpoint.write_bytes(run.checkpoint.read_bytes())

@@ -22,6 +22,7 @@ def sentence(error: BaseException) -> str | None:
     if isinstance(error, OSError) and error.errno in {
         errno.ENOSPC,
         errno.EDQUOT,
+        errno.EFBIG,
         errno.EROFS,
         errno.EACCES,
         errno.EPERM,
