@@ -60,10 +60,10 @@ def started(words: list[str], **more: Any) -> subprocess.Popen[str]:
 
 def wait_for(process: subprocess.Popen[str], run: RunFolder, kind: str, count: int) -> None:
     """Return when the curve has so many events of a kind."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 250
     while sum(event["kind"] == kind for event in read_curve(run.curve)) < count:
         assert process.poll() is None, process.stderr and process.stderr.read()
-        assert time.monotonic() < deadline, f"no {kind} in two minutes"
+        assert time.monotonic() < deadline, f"no {kind} in time"
         time.sleep(0.02)
 
 
@@ -146,7 +146,7 @@ def test_a_full_disk_costs_nothing_that_is_there(
     more = 2 if full_for == "checkpoint" else 2000
     words = ["train", "--run", str(run), "--resume", "--steps", str(len(actions) + more)]
     process = started(words, preexec_fn=small_disk)
-    _, told = process.communicate(timeout=120)
+    _, told = process.communicate(timeout=250)
     assert process.returncode == 2, told
     (line,) = [line for line in told.splitlines() if line.startswith("handful: ")]
     if full_for == "checkpoint":
