@@ -1,5 +1,7 @@
 """The rasteriser against OpenCV's projection and against ray casting by hand."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -51,7 +53,7 @@ def rays(K, X_BC) -> np.ndarray:
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_a_triangle_covers_the_pixels_opencv_says(seed: int) -> None:
     rng = np.random.default_rng(seed)
     K, X_BC = some_camera(rng)
@@ -68,7 +70,7 @@ def test_a_triangle_covers_the_pixels_opencv_says(seed: int) -> None:
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_a_triangle_soup_is_what_casting_rays_finds(seed: int) -> None:
     """Also with the eye amid the triangles, where the near plane cuts them."""
     rng = np.random.default_rng(seed)
@@ -177,7 +179,10 @@ def test_a_shadow_lies_where_the_light_throws_it(eye) -> None:
     sure = top & (np.abs(reach) > 2e-3)
     assert np.array_equal(dark[sure], reach[sure] < 0.0)
     assert 20 < dark[sure].sum() < sure.sum() - 20
-    assert not dark[~top].any(), "a shadow fell on the table's side"
+    lit = Rasteriser(shape, replace(look, shadow=1.0), 1).rgb(poses, K_64, X_BC, 64, 64)
+    other = np.ones((64, 64), bool)
+    other[v[top], u[top]] = False
+    assert np.array_equal(seen.rgb[other], lit[other]), "a shadow fell on more than the table's top"
 
 
 def test_no_shadow_without_a_light_from_above_or_with_factor_one() -> None:
@@ -185,7 +190,7 @@ def test_no_shadow_without_a_light_from_above_or_with_factor_one() -> None:
     X_BC = look_at([0.0, -0.9, 0.7], [0, 0, 0], [0, 0, 1])
     for look in (
         Look((0.5, 0.3, 1.0), 0.5, 0.0, 0.0, shadow=1.0),
-        Look((1.0, 0.0, -0.2), 0.5, 0.0, 0.0, shadow=0.5),
+        Look((0.2, 0.0, -1.0), 0.5, 0.0, 0.0, shadow=0.5),
     ):
         rgb = Rasteriser(shape, look, 1).rgb(poses, K_64, X_BC, 64, 64)
         assert set(np.unique(rgb[..., 0])) <= {

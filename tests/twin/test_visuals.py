@@ -3,6 +3,7 @@
 import os
 
 import numpy as np
+import pybullet
 import pytest
 from handful_twin import visuals
 from handful_twin.hulls import hull, support_points
@@ -17,11 +18,11 @@ from handful_twin.meshes import (
     write_obj,
 )
 from handful_twin.raster import Look
-from handful_twin.renderers import FastRenderer
+from handful_twin.renderers import BulletRenderer, FastRenderer, _view
 from handful_twin.scene import Scene
 from handful_twin.settings import TwinSettings
 from handful_twin.twin_camera import intrinsics
-from handful_twin.world import World
+from handful_twin.world import ARM_JOINTS, FINGER_JOINTS, LINKS, World
 
 from handful.config import load
 
@@ -100,6 +101,35 @@ def test_hulls_look_like_the_full_meshes(cache, eye) -> None:
     assert np.median(depth) < 0.005 and np.quantile(depth, 0.9) < 0.015
 
 
+def test_the_full_arm_is_the_one_bullet_loads(cache) -> None:
+    """Every link where PyBullet draws it when it loads the URDF itself."""
+    world = World(load(TwinSettings, "twin"), {})
+    world.reset(Q_HOME_RAD, 0.05, {})
+    scene = Scene(world, "full")
+    K, X_BC = intrinsics(20.0, 160, 160), look_at((1.1, 0.7, 0.5), [0.45, 0.0, 0.3], [0, 0, 1])
+    ours = FastRenderer(scene, 1).raster.layers(scene.poses, K, X_BC, 160, 160).labels
+    client = pybullet.connect(pybullet.DIRECT)
+    urdf = str(visuals.panda_folder() / "panda.urdf")
+    arm = pybullet.loadURDF(urdf, useFixedBase=True, physicsClientId=client)
+    for joint, value in zip(ARM_JOINTS + FINGER_JOINTS, world.joints()[0], strict=True):
+        pybullet.resetJointState(arm, joint, value, physicsClientId=client)
+    projection = BulletRenderer(scene)._projection(K, 1, 160, 160, 0.05, 3.0)
+    theirs = pybullet.getCameraImage(
+        160, 160, _view(X_BC), projection, physicsClientId=client,
+        renderer=pybullet.ER_TINY_RENDERER,
+        flags=pybullet.ER_SEGMENTATION_MASK_OBJECT_AND_LINKINDEX,
+    )[4]  # fmt: skip
+    pybullet.disconnect(physicsClientId=client)
+    world.close()
+    links = np.array([LINKS.get(name, -9) for name in scene.names])
+    ours = np.where(ours < 0, -9, links[ours])
+    theirs = np.where(theirs < 0, -9, (theirs >> 24) - 1)
+    assert {9, 10} <= set(np.unique(ours)), "both fingers are in view"
+    assert (ours == theirs).mean() > 0.998
+    for finger in (9, 10):
+        assert (theirs[ours == finger] == finger).mean() > 0.95
+
+
 def test_the_cache_is_read_again_and_nothing_else_lies_in_it(cache, monkeypatch) -> None:
     first = visuals.panda_meshes("hulls")
     monkeypatch.setattr(visuals, "_build", None)
@@ -108,12 +138,15 @@ def test_the_cache_is_read_again_and_nothing_else_lies_in_it(cache, monkeypatch)
     assert visuals_of <= {f"panda-{detail}-{visuals._VERSION}" for detail in ("hulls", "full")}
 
 
-def test_a_damaged_cache_is_made_anew(cache) -> None:
+def test_a_damaged_cache_is_made_anew(cache, monkeypatch) -> None:
     first = visuals.panda_meshes("hulls")
+    built = []
+    monkeypatch.setattr(visuals, "_build", lambda *args: built.append(args) or iter(first))
     (path,) = cache.glob("panda-hulls-*.npz")
     path.write_bytes(path.read_bytes()[:1000])
     assert same(visuals.panda_meshes("hulls"), first)
-    assert path.stat().st_size > 1000
+    assert same(visuals.panda_meshes("hulls"), first)
+    assert len(built) == 1 and path.stat().st_size > 1000
 
 
 def test_without_a_place_to_write_it_works_all_the_same(tmp_path, monkeypatch) -> None:
