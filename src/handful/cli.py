@@ -98,8 +98,16 @@ def settings_options(command: F) -> F:
             help="How to learn: a profile shipped in config/agent (frozen, lean, curl, ...) or a "
             "YAML file of yours.  [default: frozen]",
         ),
-        click.option("--rig", metavar="FILE.yaml", help="Cameras, rates and limits of the cell."),
-        click.option("--twin", metavar="FILE.yaml", help="Physics and rendering of the twin."),
+        click.option(
+            "--rig",
+            metavar="FILE.yaml",
+            help="Cameras, rates and limits of the cell.  [default: config/rig.yaml]",
+        ),
+        click.option(
+            "--twin",
+            metavar="FILE.yaml",
+            help="Physics and rendering of the twin.  [default: config/twin.yaml]",
+        ),
         click.option(
             "--set",
             "sets",
@@ -216,13 +224,18 @@ def pretrain(**given: Any) -> None:
 @click.option(
     "--steps", type=click.IntRange(1), metavar="N", help="End after N env steps.  [default: 5000]"
 )
-@click.option("--minutes", type=float, metavar="M", help="End after M minutes of training.")
+@click.option(
+    "--minutes",
+    type=float,
+    metavar="M",
+    help="End after M minutes of training, pre-training apart.  [default: no limit]",
+)
 @click.option(
     "--stop-success",
     type=click.FloatRange(0, 1),
     metavar="P",
     help="End early when the last 20 training episodes (train.stop_window) reach this share of "
-    "successes.",
+    "successes.  [default: never]",
 )
 @click.option(
     "--check-every",
@@ -294,7 +307,8 @@ def evaluate(**given: Any) -> None:
     type=click.Path(path_type=Path, dir_okay=False),
     help="The page.  [default: RUN/report.html; comparison.html beside the first of several]",
 )
-def report(runs: tuple[Path, ...], out: Path | None) -> None:
+@output_options
+def report(**given: Any) -> None:
     """Write one self-contained HTML page about a run, or a comparison of several.
 
     Curves, success with its interval, films, what the encoder separates, every setting. Runs that
@@ -306,7 +320,7 @@ def report(runs: tuple[Path, ...], out: Path | None) -> None:
     """
     from handful.workflow import commands
 
-    commands.report_command(runs, out)
+    commands.report_command(given)
 
 
 @cli.command(short_help="Measure speed on this machine.")
@@ -318,8 +332,14 @@ def report(runs: tuple[Path, ...], out: Path | None) -> None:
     show_default=True,
     help="The benchmarks folder of a checkout.",
 )
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="S",
+    help="Time for each case [s]; longer is steadier.  [default: twin 5, learner 20]",
+)
 @output_options
-def bench(what: str, benchmarks: Path, json_path: str | None) -> None:
+def bench(**given: Any) -> None:
     """Measure speed on this machine, side by side with others.
 
     twin: environment steps and frames a second, against panda-gym. learner: updates a second of
@@ -330,15 +350,22 @@ def bench(what: str, benchmarks: Path, json_path: str | None) -> None:
     """
     from handful.workflow import commands
 
-    commands.bench_command(what, benchmarks, json_path)
+    commands.bench_command(given)
 
 
 @cli.command(short_help="The whole story in one command, with a report.")
 @settings_options
 @device_option
 @click.option("--demos", type=click.IntRange(1), metavar="N", help="Demonstrations.  [default: 10]")
-@click.option("--steps", type=click.IntRange(1), metavar="N", help="End after N env steps.")
-@click.option("--minutes", type=float, metavar="M", help="End after M minutes of training.")
+@click.option(
+    "--steps", type=click.IntRange(1), metavar="N", help="End after N env steps.  [default: 5000]"
+)
+@click.option(
+    "--minutes",
+    type=float,
+    metavar="M",
+    help="End after M minutes of training, pre-training apart.  [default: no limit]",
+)
 @click.option(
     "--episodes",
     type=click.IntRange(1),

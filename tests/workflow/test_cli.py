@@ -152,14 +152,18 @@ class TestBench:
     def test_numbers_go_where_they_are_asked_for(self, tmp_path: Path) -> None:
         (tmp_path / "beside.py").write_text("RATE = 350.5\n")
         (tmp_path / "bench_twin.py").write_text(
-            "from beside import RATE\ndef run_twin_bench():\n    return {'env_steps_per_s': RATE}\n"
+            "from beside import RATE\n"
+            "def run_twin_bench(progress, seconds_per_case=5.0):\n"
+            "    progress('one case')\n"
+            "    return {'env_steps_per_s': RATE * seconds_per_case}\n"
         )
         words = ["bench", "twin", "--benchmarks", str(tmp_path)]
-        assert "env_steps_per_s  350" in handful(*words).stdout
-        result = handful(*words, "--json", "-")
+        assert "env_steps_per_s  1,752" in handful(*words).stdout
+        result = handful(*words, "--json", "-", "--seconds", "1")
         assert json.loads(result.stdout) == {"env_steps_per_s": 350.5}
+        assert "one case" in result.stderr
         out = tmp_path / "deep" / "twin.json"
-        handful(*words, "--json", str(out))
+        handful(*words, "--json", str(out), "--seconds", "1")
         assert json.loads(out.read_text()) == {"env_steps_per_s": 350.5}
 
     def test_a_benchmark_without_its_function(self, tmp_path: Path) -> None:

@@ -131,9 +131,9 @@ class TestTrain:
         checks = [e for e in read_curve(run.curve) if e["kind"] == "check"]
         assert len(checks) == 2
         assert checks[0]["success_rate"] == 1.0
-        check_envs = [e for e in parts.envs if e.seeds and e.seeds[0] == Purpose.CHECK]
-        assert len(check_envs) == 2
-        assert all(len(e.seeds) == 4 and e.closed for e in check_envs)
+        (check_env,) = [e for e in parts.envs if Purpose.CHECK in e.seeds]
+        assert check_env.seeds == [Purpose.CHECK + i for i in range(4)] * 2
+        assert check_env.closed
         assert learner.explored.count(True) == 40
 
     def test_a_check_can_stop_it(self, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import importlib.util
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ WHAT = ("twin", "learner")
 
 
 def run_bench(what: str, folder: Path, **options: Any) -> dict[str, Any]:
-    """Run ``run_<what>_bench`` of ``<folder>/bench_<what>.py`` and return its numbers.
+    """Run ``run_<what>_bench(**options)`` of ``<folder>/bench_<what>.py`` and return its numbers.
 
     Raises:
         RunError: no such file: the benchmarks are part of a checkout, not of an installed package.
@@ -47,10 +46,12 @@ def _load(file: Path) -> Any:
 
 def table(numbers: dict[str, Any]) -> str:
     """Numbers for people: one ``key  value`` line each; nested things are left to ``--json``."""
-    lines: list[str] = []
-    show: Callable[[Any], str] = lambda v: f"{v:,.3g}" if isinstance(v, float) else str(v)  # noqa: E731
-    width = max((len(key) for key in numbers), default=0)
-    for key, value in numbers.items():
-        if isinstance(value, int | float | str):
-            lines.append(f"{key:<{width}}  {show(value)}")
-    return "\n".join(lines)
+    flat = {k: v for k, v in numbers.items() if isinstance(v, int | float | str)}
+    width = max((len(key) for key in flat), default=0)
+    return "\n".join(f"{key:<{width}}  {_shown(value)}" for key, value in flat.items())
+
+
+def _shown(value: float | str) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"

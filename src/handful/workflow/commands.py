@@ -8,10 +8,10 @@ from handful.workflow.collect import collect
 from handful.workflow.console import Console
 from handful.workflow.errors import RunError
 from handful.workflow.parts import Parts
-from handful.workflow.process import use_threads
+from handful.workflow.process import hush, use_threads
 from handful.workflow.progress import duration
 from handful.workflow.recipe import DEFAULT_TASK, Options, Recipe, resolve
-from handful.workflow.results import write_json
+from handful.workflow.results import read_json, write_json
 from handful.workflow.run_folder import RunFolder
 
 _FLAGS = {
@@ -125,23 +125,33 @@ def evaluate_command(given: dict[str, Any]) -> None:
     _json(given, result)
 
 
-def report_command(runs: tuple[Path, ...], out: Path | None) -> None:
+def report_command(given: dict[str, Any]) -> None:
     """``handful report``."""
     from handful.workflow.report import write_report
 
-    folders = [RunFolder(path) for path in runs]
+    folders = [RunFolder(path) for path in given["runs"]]
     for folder in folders:
         if not folder.path.is_dir():
             raise RunError(f"{folder}: no such run folder")
-    default = folders[0].report if len(folders) == 1 else runs[0].parent / "comparison.html"
-    print(write_report(folders, out or default))
+    beside = folders[0].path.parent / "comparison.html"
+    page = write_report(
+        folders, given.get("out") or (folders[0].report if len(folders) == 1 else beside)
+    )
+    Console(given.get("json_path") == "-").say(str(page))
+    results = [read_json(folder.result) for folder in folders]
+    _json(given, {"report": str(page), "runs": [str(f) for f in folders], "results": results})
 
 
-def bench_command(what: str, folder: Path, json_path: str | None) -> None:
+def bench_command(given: dict[str, Any]) -> None:
     """``handful bench``."""
-    numbers = run_bench(what, folder)
-    Console(json_path == "-").say(table(numbers))
-    _json({"json_path": json_path}, numbers)
+    options = {"progress": Console(json_on_stdout=True).say}
+    if given.get("seconds") is not None:
+        options["seconds_per_case"] = given["seconds"]
+    with hush():
+        import pybullet  # noqa: F401 - greets on import, which is none of a benchmark's words
+    numbers = run_bench(given["what"], given["benchmarks"], **options)
+    Console(given.get("json_path") == "-").say(table(numbers))
+    _json(given, numbers)
 
 
 def demo_command(given: dict[str, Any]) -> None:

@@ -89,13 +89,11 @@ def resolve(
     episode_seed(Purpose.DEMO, seed, 0)
     same_task = task == old.get("task_name")
 
-    def group(name: str, schema: type[Settings], given: str | None, shipped: str | None) -> Any:
+    def group(name: str, schema: type[Settings], given: str | None, shipped: str) -> Any:
         overrides = sets.get(name)
         if given is None and name in old and (name != "task" or same_task):
             return build(schema, dict(old[name]), f"{base_name}: {name}", overrides)
-        if given is None and shipped is None:
-            return build(schema, {}, name, overrides)
-        return load(schema, given or str(shipped), overrides)
+        return load(schema, given or shipped, overrides)
 
     agent_name = options.agent or str(old.get("agent_name", DEFAULT_AGENT))
     agent = group(
@@ -110,7 +108,7 @@ def resolve(
         rig=follow(rig, agent, sets.get("rig", {})),
         twin=group("twin", TwinSettings, options.twin, "twin"),
         task_settings=group("task", TASKS[task].settings_class, None, f"task/{task}"),
-        train=group("train", TrainSettings, None, None),
+        train=group("train", TrainSettings, None, "train"),
     )
 
 

@@ -40,6 +40,12 @@ class RunData:
         """(x, y) of a curve; events without the key are left out."""
         return [(scale * e[over], e[key]) for e in self.events(kind) if key in e]
 
+    def pretraining(self) -> list[dict[str, Any]]:
+        """The events of the last pre-training; one that was killed before is left out."""
+        found = self.events("pretrain")
+        starts = [i for i in range(1, len(found)) if found[i]["done"] <= found[i - 1]["done"]]
+        return found[starts[-1] :] if starts else found
+
     @property
     def seed(self) -> int:
         return int(self.config.get("seed", 0))

@@ -26,6 +26,13 @@ METRICS = {
     "updates_per_s": "Updates per second",
     "env_steps_per_s": "Env steps per second",
 }
+TIMES = (
+    ("collect_s", "demonstrations"),
+    ("pretrain_s", "pre-training"),
+    ("train_s", "training"),
+    ("evaluate_s", "evaluation"),
+    ("total_s", "everything"),
+)
 NEIGHBOURS, QUERIES = 5, 4
 
 
@@ -211,11 +218,12 @@ def _learning(run: RunData) -> str:
             band=(early, "pre-training") if over == "wall_s" and early > 0 else None,
         )
         shown.append(figure(svg, f"Success over {label.split(' [')[0]}"))
-    names = {key for event in run.events("update") for key in event}
+    updates = run.events("update")
+    names = {key for event in updates for key in event}
     names -= {"kind", "env_steps", "updates", "wall_s"}
     ordered = [k for k in METRICS if k in names] + sorted(names - set(METRICS))
     small = [
-        figure(_small(run, "update", key, "env_steps", "env steps"), METRICS.get(key, key))
+        figure(_small(updates, key, "env_steps", "env steps"), METRICS.get(key, key))
         for key in ordered
     ]
     early = _pretraining(run)
@@ -233,12 +241,13 @@ def _learning(run: RunData) -> str:
 
 
 def _pretraining(run: RunData) -> str:
-    names = {key for event in run.events("pretrain") for key in event}
+    events = run.pretraining()
+    names = {key for event in events for key in event}
     names -= {"kind", "env_steps", "updates", "wall_s", "done", "total"}
     if not names:
         return ""
     small = [
-        figure(_small(run, "pretrain", key, "done", "updates"), METRICS.get(key, key))
+        figure(_small(events, key, "done", "updates"), METRICS.get(key, key))
         for key in sorted(names)
     ]
     inside = f'<div class="three">{"".join(small)}</div>'
@@ -247,8 +256,9 @@ def _pretraining(run: RunData) -> str:
     )
 
 
-def _small(run: RunData, kind: str, key: str, over: str, label: str) -> str:
-    line = Series(METRICS.get(key, key), run.points(kind, key, over), PALETTE[0], 1.6)
+def _small(events: list[dict[str, Any]], key: str, over: str, label: str) -> str:
+    points = [(float(event[over]), event[key]) for event in events if key in event]
+    line = Series(METRICS.get(key, key), points, PALETTE[0], 1.6)
     return charts.line_chart([line], x_label=label, y_label=key, width=340, height=190)
 
 
@@ -323,6 +333,8 @@ def _again(run: RunData) -> str:
         if key in r
     ]
     rows.append(("speed in training", ", ".join(speed)))
+    times = [f"{name} {duration(float(r[key]))}" for key, name in TIMES if r.get(key)]
+    rows.append(("time", ", ".join(times)))
     table = "".join(
         f"<tr><td>{escape(name)}</td><td>{escape(str(value))}</td></tr>"
         for name, value in rows

@@ -1,4 +1,4 @@
-"""The numbers of a run that belong to no room: how many demonstrations, how long, when to look."""
+"""The numbers of a run that belong to no room; ``config/train.yaml`` is their manual."""
 
 from pydantic import Field
 

@@ -101,7 +101,8 @@ class _Session:
         self.successes: list[bool] = []
         self.noted = {int(e["seed"]) for e in events if e["kind"] == "episode"}
         self.window, self.steps_speed, self.updates_speed = _Window(), Speed(), Speed()
-        self.logged_s, self.logged = 0.0, (0, 0)
+        self.logged_s = 0.0
+        self.check_env: Any = None
 
     # The numbers that every event carries.
 
@@ -139,6 +140,9 @@ class _Session:
             except Stopped:
                 self._save("stop")
                 raise
+            finally:
+                if self.check_env is not None:
+                    self.check_env.close()
         self._save("stop", reason=reason)
         return Trained(
             str(reason),
@@ -264,14 +268,13 @@ class _Session:
     def _check(self) -> float:
         """Evaluate in an environment and on seeds of its own; nothing of it reaches the replay."""
         count, seed = self.settings.check_episodes, self.parts.recipe.seed
-        env = self.parts.environment()
-        try:
-            outcomes: list[Outcome] = []
-            for i in range(count):
-                self.interrupt.check()
-                outcomes.append(rollout(env, self.learner, episode_seed(Purpose.CHECK, seed, i)))
-        finally:
-            env.close()
+        if self.check_env is None:
+            self.check_env = self.parts.environment()
+        outcomes: list[Outcome] = []
+        for i in range(count):
+            self.interrupt.check()
+            world = episode_seed(Purpose.CHECK, seed, i)
+            outcomes.append(rollout(self.check_env, self.learner, world))
         wins = sum(o.success for o in outcomes)
         low, high = wilson(wins, count)
         self.note(
