@@ -160,8 +160,15 @@ class TestSeveralRuns:
         page = Page(write_report(runs, tmp_path / "comparison.html"))
         assert page.fetched == []
         assert "batch_size 99" in page.text
-        assert ", median" in page.text
+        assert "median of 2" in page.text
         assert "3 runs, 2 kinds" in page.text
+        assert "Success, checked" not in page.text
+
+    def test_checks_are_drawn_when_every_run_has_them(self, tmp_path: Path) -> None:
+        runs = [made(tmp_path / f"c{s}", "train.check_every_steps=20", seed=s) for s in (0, 1)]
+        page = Page(write_report(runs, tmp_path / "comparison.html"))
+        assert "Success, checked" in page.text
+        assert "success of checks" in page.text
 
     def test_reaching_needs_a_full_window(self, tmp_path: Path) -> None:
         folder = RunFolder(tmp_path)
@@ -173,10 +180,17 @@ class TestSeveralRuns:
         assert reached(data, "env_steps") == 210.0
         assert reached(data, "wall_s") == 21.0
         assert reached(data, "env_steps", threshold=1.1) is None
+        assert reached(data, "env_steps", checks=True) is None
+        with Curve(folder.curve) as curve:
+            for steps, rate in ((100, 0.8), (200, 0.95)):
+                at = {"env_steps": steps, "updates": 0, "wall_s": 1.0}
+                curve.add("check", success_rate=rate, **at)  # type: ignore[arg-type]
+        assert reached(read_run(folder), "env_steps", checks=True) == 200.0
 
     def test_the_mean_goes_as_far_as_all_do(self) -> None:
-        mean = mean_curve([[(0.0, 0.0), (10.0, 1.0)], [(0.0, 0.0), (20.0, 2.0)], []], 11)
-        assert mean[-1] == (10.0, 1.0)
+        mean = mean_curve([[(0.0, 0.0), (10.0, 1.0)], [(4.0, 0.4), (20.0, 2.0)], []], 11)
+        assert mean[0] == pytest.approx((4.0, 0.4))
+        assert mean[-1] == pytest.approx((10.0, 1.0))
         assert mean_curve([]) == []
 
 

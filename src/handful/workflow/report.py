@@ -16,6 +16,7 @@ from handful.workflow.results import read_json, write_text
 from handful.workflow.run_folder import RunFolder
 
 NOT_A_KIND = ("seed", "agent_name")
+Points = list[tuple[float, float | None]]
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,13 @@ class RunData:
         """The curve's events of one kind, oldest first."""
         return [event for event in self.curve if event["kind"] == kind]
 
-    def points(
-        self, kind: str, key: str, over: str = "env_steps", scale: float = 1.0
-    ) -> list[tuple[float, float | None]]:
+    def points(self, kind: str, key: str, over: str = "env_steps", scale: float = 1.0) -> Points:
         """(x, y) of a curve; events without the key are left out."""
         return [(scale * e[over], e[key]) for e in self.events(kind) if key in e]
+
+    def success(self, over: str = "env_steps", scale: float = 1.0) -> Points:
+        """Rolling training success from the fifth episode on; the rate of one is a lottery."""
+        return self.points("episode", "rolling_success", over, scale)[4:]
 
     def pretraining(self) -> list[dict[str, Any]]:
         """The events of the last pre-training; one that was killed before is left out."""
@@ -118,16 +121,14 @@ def kinds(runs: Sequence[RunData]) -> list[Kind]:
     return named
 
 
-def mean_curve(
-    curves: Sequence[Sequence[tuple[float, float | None]]], count: int = 200
-) -> list[tuple[float, float | None]]:
-    """The mean of several step curves on a common grid, as far as all of them go."""
+def mean_curve(curves: Sequence[Sequence[tuple[float, float | None]]], count: int = 200) -> Points:
+    """The mean of several curves on a common grid, from where all begin to where one ends."""
     solid = [[(x, y) for x, y in curve if y is not None] for curve in curves]
     solid = [curve for curve in solid if curve]
     if not solid:
         return []
-    end = min(curve[-1][0] for curve in solid)
-    grid = np.linspace(0.0, end, count)
+    begin, end = max(curve[0][0] for curve in solid), min(curve[-1][0] for curve in solid)
+    grid = np.linspace(begin, max(begin, end), count)
     rows = [np.interp(grid, [p[0] for p in curve], [p[1] for p in curve]) for curve in solid]
     return list(zip(grid.tolist(), np.mean(rows, 0).tolist(), strict=True))
 

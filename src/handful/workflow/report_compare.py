@@ -24,35 +24,55 @@ def comparison_page(kinds: list[Kind]) -> str:
         '<p class="lead">Runs that differ only in their seed share a colour; the thick line is '
         "their mean.</p></header>"
     )
-    steps = _overlay(kinds, "env_steps", 1.0, "env steps")
-    wall = _overlay(kinds, "wall_s", 1 / 60, "wall clock [min]")
-    curves = section(
-        "Success",
-        "The exploring policy over its last 20 training episodes.",
+    curves = [_curves(kinds, False)]
+    if _checked(kinds):
+        curves.append(_curves(kinds, True))
+    return page("handful: comparison", [head, *curves, _table(kinds)])
+
+
+def reached(
+    run: RunData, over: str, checks: bool = False, threshold: float = THRESHOLD, window: int = 20
+) -> float | None:
+    """Where success first was at ``threshold``, or None: checks, or rolling (a full window)."""
+    kind, key = ("check", "success_rate") if checks else ("episode", "rolling_success")
+    for i, event in enumerate(run.events(kind), start=1):
+        if (checks or i >= window) and (event.get(key) or 0.0) >= threshold:
+            return float(event[over])
+    return None
+
+
+def _checked(kinds: list[Kind]) -> bool:
+    """Whether every run was evaluated while it trained."""
+    return all(run.events("check") for kind in kinds for run in kind.runs)
+
+
+def _curves(kinds: list[Kind], checks: bool) -> str:
+    steps = _overlay(kinds, checks, "env_steps", 1.0, "env steps")
+    wall = _overlay(kinds, checks, "wall_s", 1 / 60, "wall clock [min]")
+    title, note = (
+        ("Success, checked", "The deterministic policy, in worlds used for nothing else.")
+        if checks
+        else ("Success in training", "The exploring policy over its last 20 training episodes.")
+    )
+    return section(
+        title,
+        note,
         _key(kinds),
         '<div class="two">',
         figure(steps, "Over env steps"),
         figure(wall, "Over wall clock"),
         "</div>",
     )
-    return page("handful: comparison", [head, curves, _table(kinds)])
 
 
-def reached(
-    run: RunData, over: str, threshold: float = THRESHOLD, episodes: int = 20
-) -> float | None:
-    """Where the rolling training success (of a full window) first was at ``threshold``, or None."""
-    for i, event in enumerate(run.events("episode"), start=1):
-        if i >= episodes and (event.get("rolling_success") or 0.0) >= threshold:
-            return float(event[over])
-    return None
-
-
-def _overlay(kinds: list[Kind], over: str, scale: float, label: str) -> str:
+def _overlay(kinds: list[Kind], checks: bool, over: str, scale: float, label: str) -> str:
     thin, thick = [], []
     for i, kind in enumerate(kinds):
         colour = PALETTE[i % len(PALETTE)]
-        curves = [run.points("episode", "rolling_success", over, scale) for run in kind.runs]
+        curves = [
+            run.points("check", "success_rate", over, scale) if checks else run.success(over, scale)
+            for run in kind.runs
+        ]
         for run, curve in zip(kind.runs, curves, strict=True):
             alone = len(curves) == 1
             name = f"{kind.name}, seed {run.seed}"
@@ -74,27 +94,30 @@ def _key(kinds: list[Kind]) -> str:
 
 
 def _table(kinds: list[Kind]) -> str:
-    rows = []
+    rows, checks = [], _checked(kinds)
     for kind in kinds:
-        for run in kind.runs:
-            rows.append(_row(kind.name, str(run.seed), [run]))
         if len(kind.runs) > 1:
-            rows.append(_row(f"{kind.name}, median", "", kind.runs, bold=True))
+            name = f"{kind.name}: median of {len(kind.runs)}"
+            rows.append(_row(name, kind.runs, checks, bold=True))
+        for run in sorted(kind.runs, key=lambda r: r.seed):
+            name = f"seed {run.seed}" if len(kind.runs) > 1 else f"{kind.name}, seed {run.seed}"
+            rows.append(_row(name, [run], checks))
     head = (
-        '<tr><th>run</th><th class="n">seed</th><th class="n">success</th>'
+        '<tr><th>run</th><th class="n">success</th>'
         '<th class="n">env steps</th><th class="n">wall clock</th>'
         f'<th class="n">steps to {THRESHOLD:.0%}</th>'
         f'<th class="n">time to {THRESHOLD:.0%}</th></tr>'
     )
-    note = "Success: unseen episodes. Steps and time to: rolling success of the training episodes."
+    of = "checks" if checks else "the training episodes, rolling"
+    note = f"Success: unseen episodes, with 95 % interval. Steps and time to: success of {of}."
     return section("Numbers", note, f"<table>{head}{''.join(rows)}</table>")
 
 
-def _row(name: str, seed: str, runs: list[RunData], bold: bool = False) -> str:
+def _row(name: str, runs: list[RunData], checks: bool, bold: bool = False) -> str:
     rates = [run.result["success_rate"] for run in runs if run.result]
     last = [run.curve[-1] for run in runs if run.curve]
-    to_steps = [reached(run, "env_steps") for run in runs]
-    to_wall = [reached(run, "wall_s") for run in runs]
+    to_steps = [reached(run, "env_steps", checks) for run in runs]
+    to_wall = [reached(run, "wall_s", checks) for run in runs]
 
     def middle(values: list[float | None]) -> float | None:
         # A run that never got there is slower than any that did.
@@ -103,13 +126,17 @@ def _row(name: str, seed: str, runs: list[RunData], bold: bool = False) -> str:
         return None if value == float("inf") else value
 
     steps, wall = middle(to_steps), middle(to_wall)
+    success = f"{100 * statistics.median(rates):.1f} %" if rates else "-"
+    if len(runs) == 1 and rates:
+        r = runs[0].result
+        success += f" ({100 * r['success_low']:.0f} to {100 * r['success_high']:.0f})"
     cells = [
-        f"{100 * statistics.median(rates):.1f} %" if rates else "-",
+        success,
         f"{statistics.median([e['env_steps'] for e in last]):,.0f}" if last else "-",
         duration(statistics.median([e["wall_s"] for e in last])) if last else "-",
         f"{steps:,.0f}" if steps is not None else "never",
         duration(wall) if wall is not None else "never",
     ]
-    numbers = "".join(f'<td class="n">{cell}</td>' for cell in [seed, *cells])
+    numbers = "".join(f'<td class="n">{cell}</td>' for cell in cells)
     style = ' style="font-weight:600"' if bold else ""
     return f"<tr{style}><td>{escape(name)}</td>{numbers}</tr>"

@@ -200,7 +200,7 @@ def _learning(run: RunData) -> str:
         lines = [
             Series(
                 "training, last 20 episodes",
-                run.points("episode", "rolling_success", over, scale),
+                run.success(over, scale),
                 PALETTE[0],
                 2.4,
             ),
