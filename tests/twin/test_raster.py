@@ -135,12 +135,12 @@ def test_what_faces_away_or_lies_behind_is_not_drawn() -> None:
 
 
 def scene_of_boxes() -> tuple[Geometry, np.ndarray]:
-    """A table in frame 0 and a cube in frame 1, 20 cm above it."""
+    """A table in frame 0 and, 20 cm above it in frame 1, a cube within a cube of the same size."""
     table = box_mesh("table", (1.0, 1.0, 0.1), (0.8, 0.6, 0.4), (0.0, 0.0, -0.05))
     cube = box_mesh("cube", (0.1, 0.1, 0.1), (0.9, 0.1, 0.1))
-    both = join_meshes([table, cube])
-    top = np.concatenate([table.normals[table.faces[:, 0], 2] > 0.9, np.zeros(12, bool)])
-    kinds = np.repeat([0, 1], 12)
+    both = join_meshes([table, cube, cube])
+    top = np.concatenate([table.normals[table.faces[:, 0], 2] > 0.9, np.zeros(24, bool)])
+    kinds = np.repeat([0, 1, 1], 12)
     shape = Geometry(
         vertices_m=both.vertices_m,
         normals=both.normals,
@@ -177,6 +177,7 @@ def test_a_shadow_lies_where_the_light_throws_it(eye) -> None:
     reach = np.abs(xy).max(axis=2).min(axis=1) - 0.05
     dark = seen.rgb[v, u, 0] < 80  # 0.8 * 0.5 * 255 = 102 lit, 51 in the shadow
     sure = top & (np.abs(reach) > 2e-3)
+    assert set(seen.rgb[v, u, 0][sure]) == {51, 102}, "dimmed once, however many cast there"
     assert np.array_equal(dark[sure], reach[sure] < 0.0)
     assert 20 < dark[sure].sum() < sure.sum() - 20
     lit = Rasteriser(shape, replace(look, shadow=1.0), 1).rgb(poses, K_64, X_BC, 64, 64)
