@@ -145,7 +145,9 @@ def test_the_proposal_is_taken_exactly_where_the_critic_prefers_it() -> None:
 
 
 def test_cloning_pulls_towards_demonstrated_actions_and_fades() -> None:
-    agent = agent_of(settings("frozen", clone__weight=1.0, clone__anneal_steps=100))
+    agent = agent_of(
+        settings("frozen", clone__weight=1.0, clone__final_weight=0.0, clone__anneal_steps=100)
+    )
     batch = batch_of(agent)
     assert "clone_loss" in agent.update(batch, 0) or "clone_loss" in agent.update(batch, 0)
     for _ in range(2):

@@ -157,7 +157,12 @@ def test_contrast_alone_learns_to_tell_moments_apart() -> None:
 @pytest.mark.parametrize("profile", ["frozen", "lean", "curl"])
 def test_colour_task_is_learned_from_sparse_reward_in_seconds(profile: str) -> None:
     """Left or right by colour: random acting gets a third of it, no cloning helps here."""
-    extra = {"clone__weight": 0.0, "clone__init_actor": False, "replay__n_step": 1}
+    extra = {
+        "clone__weight": 0.0,
+        "clone__final_weight": 0.0,
+        "clone__init_actor": False,
+        "replay__n_step": 1,
+    }
     if profile == "frozen":
         extra |= {"clone__proposal": False, "pretrain__clone_weight": 0.0}
     learner = learner_of(

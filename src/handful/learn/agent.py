@@ -286,4 +286,5 @@ class Agent(nn.Module):
 
     def _clone_weight(self, env_steps: int) -> float:
         c = self.settings.clone
-        return c.weight * max(0.0, 1.0 - env_steps / c.anneal_steps)
+        left = max(0.0, 1.0 - env_steps / c.anneal_steps)
+        return c.final_weight + (c.weight - c.final_weight) * left

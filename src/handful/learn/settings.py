@@ -114,6 +114,7 @@ class CloneSettings(Settings):
     """Behaviour cloning: the term that anneals, and the proposal of IBRL (``learn.clone``)."""
 
     weight: float = Field(0.0, ge=0.0)
+    final_weight: float = Field(0.0, ge=0.0)
     anneal_steps: int = Field(5000, ge=1)
     proposal: bool = False
     init_actor: bool = False
