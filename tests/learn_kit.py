@@ -21,6 +21,7 @@ SMALL = {
     "pretrain.updates": 30,
     "pretrain.batch_size": 16,
     "replay.capacity": 2000,
+    "start_steps": 0,
 }
 
 
