@@ -1,1 +1,1 @@
-"""The shipped settings, importable as ``handful_config`` so that an installed handful finds them."""
+"""The shipped settings, importable as ``handful_config``: an installed handful finds them."""

@@ -71,7 +71,7 @@ class Observation:
 
 @dataclass(frozen=True)
 class Spec:
-    """The shapes an agent is built for: camera names in order, picture size, stack, vector sizes."""
+    """The shapes an agent is built for: camera names in order, picture, stack, vector sizes."""
 
     cameras: tuple[str, ...]
     height_px: int
