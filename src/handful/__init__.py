@@ -42,6 +42,7 @@ The study: tensors; never a metre, a second or a frame
 
 How a run is conducted
     cli                      the ``handful`` command
+    workflow.options         options that several commands share, each worded once
     workflow.commands        what each command does between its options and its last line
     workflow.settings        how many demonstrations, how long, when to look
     workflow.recipe          task, seed and settings, resolved and checked
