@@ -1,5 +1,6 @@
 """Intervals, seeds, rates and curves: the small arithmetic under every reported number."""
 
+import io
 import json
 import math
 import os
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from handful.config import ConfigError
 from handful.workflow.curves import Curve, last_wall_s, read_curve
 from handful.workflow.errors import RunError
-from handful.workflow.progress import Speed, duration, rate, training_text
+from handful.workflow.progress import Progress, Speed, duration, rate, training_text
 from handful.workflow.results import quantile, read_json, wilson, write_json, write_text
 from handful.workflow.seeds import EPISODES, Purpose, episode_seed
 
@@ -95,6 +96,34 @@ def test_speed_forgets() -> None:
     for second in range(100):
         speed.add(second * (1 if second < 50 else 3), float(second))
     assert speed.per_second() == pytest.approx(3.0, rel=0.1)
+
+
+def test_a_bar_in_a_log_file_is_plain_lines() -> None:
+    stream = io.StringIO()
+    with Progress("train", 3, "steps", stream=stream, plain_every_s=0.0) as bar:
+        for done in (1, 2, 3):
+            bar.update(done, f"loss {1 / done:.2f}")
+    assert stream.getvalue().splitlines() == [
+        "train: 1/3 steps, loss 1.00",
+        "train: 2/3 steps, loss 0.50",
+        "train: 3/3 steps, loss 0.33",
+    ]
+
+
+def test_a_bar_on_a_terminal_shows_its_text() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    stream = Terminal()
+    with Progress("train", 300, "steps", stream=stream) as bar:
+        for done in range(1, 301):
+            bar.update(done, f"success {done % 20}/20")
+        bar.note("a word")
+    shown = stream.getvalue()
+    assert "train 100%" in shown
+    assert "300/300 steps, success 0/20" in shown
+    assert "a word" in shown
 
 
 def test_quantiles() -> None:

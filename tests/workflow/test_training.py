@@ -1,6 +1,7 @@
 """Collect, pre-train, train, resume and evaluate, with parts one can do sums with."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,28 @@ class TestTrain:
         assert check_env.seeds == [Purpose.CHECK + i for i in range(4)] * 2
         assert check_env.closed
         assert learner.explored.count(True) == 40
+
+    def test_checks_take_none_of_the_time_that_is_told(self, tmp_path: Path) -> None:
+        parts, run = prepared(tmp_path, "train.check_every_steps=15", "train.check_episodes=4")
+        make = parts.environment
+
+        def slow() -> LineEnv:
+            env = make()
+            if len(parts.envs) == 3:  # the first collected, the second trains, the third checks
+                reset = env.reset
+
+                def late(seed: int) -> Any:
+                    time.sleep(0.2)
+                    return reset(seed)
+
+                env.reset = late  # type: ignore[method-assign]
+            return env
+
+        parts.environment = slow  # type: ignore[method-assign]
+        began_s = time.monotonic()
+        done = train(parts, run, CONSOLE)
+        took_s = time.monotonic() - began_s
+        assert took_s - done.wall_s > 8 * 0.2 - 0.01
 
     def test_a_check_can_stop_it(self, tmp_path: Path) -> None:
         parts, run = prepared(

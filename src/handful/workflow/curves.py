@@ -1,7 +1,7 @@
 """The learning curve: one JSON line an event, appended and flushed, beside TensorBoard's own files.
 
 ``curve.jsonl`` is the source of the report. Each line has ``kind``, ``env_steps``, ``updates`` and
-``wall_s`` (seconds of this run's pre-training and training, carried over every resume), and then
+``wall_s`` (seconds of this run's pre-training and training, over every resume, without checks):
 
 - ``episode``: ``success``, ``length`` [steps], ``rolling_success`` (last 20 episodes), ``seed``
 - ``update``: the learner's metrics, averaged since the last such line (``docs/metrics.md``), and

@@ -70,6 +70,7 @@ class Progress:
         self._done, self._text = initial, ""
         self._quiet, self._plain_every_s = quiet, plain_every_s
         self._next_s = 0.0
+        self._printed = ""
         self._bar = None
         if not quiet and self._stream.isatty():
             from tqdm import tqdm
@@ -136,7 +137,9 @@ class Progress:
     def _print_line(self) -> None:
         text = f", {self._text}" if self._text else ""
         line = f"{self._label}: {self._done:,}/{self._total:,} {self._unit}{text}"
-        print(line, file=self._stream, flush=True)
+        if line != self._printed:
+            print(line, file=self._stream, flush=True)
+        self._printed = line
 
 
 def training_text(

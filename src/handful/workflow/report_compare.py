@@ -7,7 +7,7 @@ from handful.workflow import charts
 from handful.workflow.charts import PALETTE, Series
 from handful.workflow.progress import duration
 from handful.workflow.report import Kind, RunData, mean_curve
-from handful.workflow.report_page import figure, page, section
+from handful.workflow.report_frame import figure, page, section
 
 THRESHOLD = 0.9
 """Rolling training success that "steps to" and "time to" are told for."""

@@ -4,14 +4,14 @@ from datetime import datetime
 from html import escape
 from typing import Any
 
-import numpy as np
 import yaml
 
-from handful.workflow import charts, film, probe
+from handful.workflow import charts, film
 from handful.workflow.charts import GOOD, PALETTE, Series
 from handful.workflow.progress import duration
 from handful.workflow.report import RunData
-from handful.workflow.report_style import CSS
+from handful.workflow.report_frame import figure, page, section
+from handful.workflow.report_sight import sight
 
 METRICS = {
     "q_loss": "Critic loss",
@@ -33,39 +33,15 @@ TIMES = (
     ("evaluate_s", "evaluation"),
     ("total_s", "everything"),
 )
-NEIGHBOURS, QUERIES = 5, 4
-
-
-def page(title: str, body: list[str]) -> str:
-    """A whole HTML document around ``body``; everything inline."""
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{CSS}</style></head>\n<body>\n"
-        + "\n".join(body)
-        + "\n</body></html>\n"
-    )
 
 
 def run_page(run: RunData) -> str:
     """The report of one run as HTML text."""
     task = str(run.config.get("task_name", run.result.get("task", "task")))
     parts = [_header(run, task), _tiles(run)]
-    parts += [_evaluation(run), _films(run), _learning(run), _sight(run), _again(run)]
+    parts += [_evaluation(run), _films(run), _learning(run), sight(run), _again(run)]
     parts.append(f"<footer>{_written(run)}</footer>")
     return page(f"handful: {task}, {run.name}", [part for part in parts if part])
-
-
-def figure(svg: str, title: str, caption: str = "") -> str:
-    """A titled chart."""
-    below = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
-    return f"<figure><h3>{escape(title)}</h3>{svg}{below}</figure>"
-
-
-def section(title: str, note: str, *content: str) -> str:
-    """A titled block; empty when there is nothing in it."""
-    inside = "".join(content)
-    return f'<section><h2>{escape(title)}</h2><p class="note">{escape(note)}</p>{inside}</section>'
 
 
 def _header(run: RunData, task: str) -> str:
@@ -260,65 +236,6 @@ def _small(events: list[dict[str, Any]], key: str, over: str, label: str) -> str
     points = [(float(event[over]), event[key]) for event in events if key in event]
     line = Series(METRICS.get(key, key), points, PALETTE[0], 1.6)
     return charts.line_chart([line], x_label=label, y_label=key, width=340, height=190)
-
-
-def _sight(run: RunData) -> str:
-    p = run.probe
-    if p is None:
-        return ""
-    latents, values, episodes = p["latents"], p["values"], p["episodes"]
-    labels = [str(label) for label in p["labels"]]
-    plane, share = probe.principal_plane(latents)
-    points = [(float(x), float(y)) for x, y in plane]
-    maps = [
-        figure(charts.scatter(points, values[:, k].tolist(), label=label), label.split(" [")[0])
-        for k, label in enumerate(labels[:2])
-    ]
-    rows = [
-        f'<tr><td>{escape(label.split(" [")[0])}</td><td class="n">{r2:.2f}</td>'
-        f'<td class="n">{error:.2g} {escape(label.split("[")[-1].rstrip("]"))}</td></tr>'
-        for label, (r2, error) in zip(
-            labels, probe.read_out(latents, values, episodes), strict=True
-        )
-    ]
-    table = (
-        "<table><tr><th>what a straight line through the latent tells</th>"
-        '<th class="n">R&sup2;</th>'
-        f'<th class="n">median error</th></tr>{"".join(rows)}</table>'
-    )
-    return section(
-        "What the encoder separates",
-        f"{len(latents)} frames of {len(np.unique(episodes))} scripted episodes the learner has "
-        f"never seen, as the {latents.shape[1]} numbers the critic gets. Maps: the plane of "
-        f"largest variance ({100 * share:.0f} % of it), coloured by where the cube really is.",
-        f'<div class="two">{"".join(maps)}</div>',
-        table,
-        "<h3 style='margin-top:22px'>Nearest neighbours</h3>",
-        '<p class="note">Left: a frame. Right: its five nearest in the latent, from other '
-        "episodes. Below each: cube ahead / left of the tip [cm].</p>",
-        *[_near(p, query) for query in probe.spread_out(latents, episodes, QUERIES)],
-    )
-
-
-def _near(p: dict[str, Any], query: int) -> str:
-    near = probe.neighbours(p["latents"], p["episodes"], query, NEIGHBOURS)
-
-    def cell(index: int) -> str:
-        ahead, left = p["values"][index][:2]
-        picture = film.data_uri(film.png(p["pictures"][index]), "image/png")
-        return (
-            f'<div><img alt="frame {index}" src="{picture}">'
-            f'<div class="caption">{_signed(ahead)} / {_signed(left)}</div></div>'
-        )
-
-    return (
-        f'<div class="near">{cell(query)}<div class="rule"></div>{"".join(map(cell, near))}</div>'
-    )
-
-
-def _signed(value: float) -> str:
-    whole = round(float(value))
-    return f"{whole:+d}" if whole else "0"
 
 
 def _again(run: RunData) -> str:

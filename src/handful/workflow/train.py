@@ -24,8 +24,11 @@ from handful.workflow.settings import TrainSettings
 
 @dataclass(frozen=True)
 class Trained:
-    """How training ended. wall_s: pre-training and training over all resumes; train_s: without the
-    pre-training; reason: ``steps``, ``minutes``, ``success`` or ``check``."""
+    """How training ended.
+
+    wall_s: pre-training and training over all resumes, checks apart; train_s: without the
+    pre-training. reason: ``steps``, ``minutes``, ``success`` or ``check``.
+    """
 
     reason: str
     env_steps: int
@@ -97,18 +100,22 @@ class _Session:
         events = read_curve(run.curve)
         self.before_s = last_wall_s(run.curve)
         self.pretrain_s = max((float(e.get("pretrain_s", 0.0)) for e in events), default=0.0)
-        self.began_s = time.monotonic()
+        self.began_s, self.check_s = time.monotonic(), 0.0
         self.successes: list[bool] = []
         self.noted = {int(e["seed"]) for e in events if e["kind"] == "episode"}
         self.window, self.steps_speed, self.updates_speed = _Window(), Speed(), Speed()
-        self.logged_s = 0.0
+        self.logged_s = -math.inf
         self.check_env: Any = None
 
     # The numbers that every event carries.
 
     @property
     def wall_s(self) -> float:
-        return self.before_s + time.monotonic() - self.began_s
+        return self.before_s + self.own_s()
+
+    def own_s(self) -> float:
+        """Seconds of this session without its checks, which are not part of learning."""
+        return time.monotonic() - self.began_s - self.check_s
 
     @property
     def train_s(self) -> float:
@@ -220,7 +227,7 @@ class _Session:
         self.window.add(metrics)
 
     def _show(self, bar: Progress) -> None:
-        now_s, learner = time.monotonic(), self.learner
+        now_s, learner = self.own_s(), self.learner
         if now_s - self.logged_s < min(0.2, self.settings.log_every_s):
             return
         self.steps_speed.add(learner.env_steps, now_s)
@@ -268,6 +275,7 @@ class _Session:
     def _check(self) -> float:
         """Evaluate in an environment and on seeds of its own; nothing of it reaches the replay."""
         count, seed = self.settings.check_episodes, self.parts.recipe.seed
+        began_s = time.monotonic()
         if self.check_env is None:
             self.check_env = self.parts.environment()
         outcomes: list[Outcome] = []
@@ -275,6 +283,7 @@ class _Session:
             self.interrupt.check()
             world = episode_seed(Purpose.CHECK, seed, i)
             outcomes.append(rollout(self.check_env, self.learner, world))
+        self.check_s += time.monotonic() - began_s
         wins = sum(o.success for o in outcomes)
         low, high = wilson(wins, count)
         self.note(
