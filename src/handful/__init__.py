@@ -63,6 +63,8 @@ How a run is conducted
     workflow.charts          small charts as SVG
     workflow.report          one self-contained page
     workflow.report_page     the page about one run
+    workflow.report_sight    its section on what the encoder separates
+    workflow.report_frame    document, sections and titled charts of every page
     workflow.report_compare  the page about several
     workflow.report_style    how it looks
     workflow.console         where words for people go
