@@ -109,7 +109,7 @@ def budget_options(command: F) -> F:
             "--steps",
             type=click.IntRange(1),
             metavar="N",
-            help="End after N env steps.  [default: 5000]",
+            help="End after N env steps.  [default: 3000]",
         ),
         click.option(
             "--minutes",

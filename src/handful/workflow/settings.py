@@ -20,7 +20,7 @@ class TrainSettings(Settings):
     """
 
     demos: int = Field(10, ge=1)
-    steps: int = Field(5_000, ge=1)
+    steps: int = Field(3_000, ge=1)
     minutes: float | None = Field(None, gt=0.0)
     stop_success: float | None = Field(None, gt=0.0, le=1.0)
     stop_window: int = Field(20, ge=1)
