@@ -159,7 +159,7 @@ def scene_of_boxes() -> tuple[Geometry, np.ndarray]:
 K_64 = np.array([[80.0, 0, 31.5], [0, 80.0, 31.5], [0, 0, 1.0]])
 
 
-@pytest.mark.parametrize("eye", [(0.0, -0.9, 0.7), (-0.4, 0.1, 1.2)])
+@pytest.mark.parametrize("eye", [(0.0, -0.9, 0.7), (-0.4, 0.1, 1.2), (0.6, 0.15, 0.8)])
 def test_a_shadow_lies_where_the_light_throws_it(eye) -> None:
     shape, poses = scene_of_boxes()
     X_BC = look_at(eye, [0, 0, 0], [0, 0, 1])
