@@ -15,6 +15,7 @@ import json
 import math
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,27 @@ class Curve:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+@dataclass
+class Means:
+    """Means of the learner's metrics between two points of the curve."""
+
+    sums: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, metrics: dict[str, float]) -> None:
+        """One update's numbers; a key may be missing in some."""
+        for name, value in metrics.items():
+            self.sums[name] = self.sums.get(name, 0.0) + float(value)
+            self.counts[name] = self.counts.get(name, 0) + 1
+
+    def take(self) -> dict[str, float]:
+        """The means since the last ``take``, and start over."""
+        means = {name: total / self.counts[name] for name, total in self.sums.items()}
+        self.sums.clear()
+        self.counts.clear()
+        return means
 
 
 def read_curve(path: Path) -> list[dict[str, Any]]:

@@ -2,14 +2,14 @@
 
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from handful.contract import Spec
 from handful.rig.episodes import Episode, EpisodeLog
 from handful.workflow.collect import succeeded
 from handful.workflow.console import Console
-from handful.workflow.curves import Curve, last_wall_s, read_curve
+from handful.workflow.curves import Curve, Means, last_wall_s, read_curve
 from handful.workflow.errors import RunError
 from handful.workflow.interrupt import Interrupt, Stopped
 from handful.workflow.outcomes import Outcome, rollout
@@ -62,25 +62,6 @@ def train(parts: Parts, run: RunFolder, console: Console) -> Trained:
         env.close()
 
 
-@dataclass
-class _Window:
-    """Sums of the learner's metrics between two points of the curve."""
-
-    sums: dict[str, float] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
-
-    def add(self, metrics: dict[str, float]) -> None:
-        for name, value in metrics.items():
-            self.sums[name] = self.sums.get(name, 0.0) + float(value)
-            self.counts[name] = self.counts.get(name, 0) + 1
-
-    def take(self) -> dict[str, float]:
-        means = {name: total / self.counts[name] for name, total in self.sums.items()}
-        self.sums.clear()
-        self.counts.clear()
-        return means
-
-
 class _Session:
     """One process's share of a run."""
 
@@ -103,7 +84,7 @@ class _Session:
         self.began_s, self.check_s = time.monotonic(), 0.0
         self.successes: list[bool] = []
         self.noted = {int(e["seed"]) for e in events if e["kind"] == "episode"}
-        self.window, self.steps_speed, self.updates_speed = _Window(), Speed(), Speed()
+        self.window, self.steps_speed, self.updates_speed = Means(), Speed(), Speed()
         self.logged_s = -math.inf
         self.check_env: Any = None
 
