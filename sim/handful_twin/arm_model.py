@@ -26,7 +26,7 @@ def arm_urdf() -> Path:
     """Where the model is; written first when it is not there yet.
 
     Raises:
-        VisualsError: ``pybullet_data`` has no Panda.
+        MeshError: ``pybullet_data`` has no Panda.
         OSError: the cache cannot be written.
     """
     folder = panda_folder()
