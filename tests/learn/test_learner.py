@@ -7,6 +7,7 @@ import pytest
 import torch
 from learn_kit import ColourWorld, fill, settings, spec, success
 
+from handful.config import ConfigError
 from handful.learn.checkpoint import CheckpointError
 from handful.learn.features import FeatureCache
 from handful.learn.learner import Learner
@@ -146,6 +147,21 @@ def test_pretraining_without_a_frame_is_refused() -> None:
     own = settings()
     with pytest.raises(ValueError, match="add demonstrations first"):
         Learner(own, spec(own), seed=0, device="cpu").pretrain()
+
+
+@pytest.mark.parametrize("profile", ["lean", "frozen"])
+def test_the_actor_starts_as_the_clone(profile: str) -> None:
+    learner = learner_of(profile)
+    learner.pretrain()
+    policy, clone = learner.agent.policy.state_dict(), learner.agent.clone.state_dict()
+    weights = [name for name in policy if name.endswith("weight") and "norm" not in name]
+    assert weights
+    assert all(torch.equal(policy[name], clone[name]) for name in weights)
+
+
+def test_a_proposal_under_a_moving_eye_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"clone\.proposal needs encoder\.trained_by"):
+        settings("lean", clone__proposal=True)
 
 
 def test_contrast_alone_learns_to_tell_moments_apart() -> None:

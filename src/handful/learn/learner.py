@@ -204,7 +204,8 @@ class Learner:
         s = self.settings
         if not len(self.replay):
             raise ValueError("pretrain: no frame to learn from; add demonstrations first")
-        cloning = s.clone.updates if s.clone.proposal or s.clone.init_actor else 0
+        wanted = s.clone.proposal or s.clone.init_actor
+        cloning = s.clone.updates if wanted else 0
         total = updates + cloning
         metrics: dict[str, float] = {}
         if updates:
@@ -215,6 +216,8 @@ class Learner:
         if cloning:
             late = _shifted(progress, updates, total)
             metrics["clone_loss"] = pretraining.fit_clone(self.agent, self._draw_demo, late)
+        if s.clone.init_actor:
+            pretraining.start_from_clone(self.agent)
         return metrics
 
     def _draw_views(self) -> pretraining.Views:

@@ -107,11 +107,13 @@ def fit_clone(
         recent += 0.02 * (float(loss.detach()) - recent) if step > 1 else float(loss.detach())
         if progress is not None and (step % 20 == 0 or step == s.updates):
             progress(step, s.updates, {"clone_loss": recent})
-    if s.init_actor:
-        agent.policy.latent.load_state_dict(agent.clone.latent.state_dict())
-        weights = agent.clone.actor.trunk
-        own = [m for m in agent.policy.actor.trunk if isinstance(m, torch.nn.Linear)]
-        theirs = [m for m in weights if isinstance(m, torch.nn.Linear)]
-        for mine, cloned in zip(own, theirs, strict=True):
-            mine.load_state_dict(cloned.state_dict())
     return recent
+
+
+def start_from_clone(agent: Agent) -> None:
+    """Give the actor the clone's projection and layers; its norms, which a clone lacks, stay."""
+    agent.policy.latent.load_state_dict(agent.clone.latent.state_dict())
+    own = [m for m in agent.policy.actor.trunk if isinstance(m, torch.nn.Linear)]
+    theirs = [m for m in agent.clone.actor.trunk if isinstance(m, torch.nn.Linear)]
+    for mine, cloned in zip(own, theirs, strict=True):
+        mine.load_state_dict(cloned.state_dict())

@@ -146,6 +146,15 @@ class AgentSettings(Settings):
     frame_stack: int = Field(1, ge=1)
     threads: int | None = Field(None, ge=1)
 
+    @model_validator(mode="after")
+    def _clone_needs_a_still_eye(self) -> "AgentSettings":
+        if self.clone.proposal and self.encoder.trained_by != "pretraining":
+            raise ValueError(
+                "clone.proposal needs encoder.trained_by: pretraining; under an eye the "
+                "critic goes on training, a clone fitted once sees something else every day"
+            )
+        return self
+
     @property
     def image_px(self) -> int:
         """Side of the square picture the environment delivers [px], a crop's margin included."""
