@@ -23,6 +23,7 @@ from handful.workflow.probe import read_probe
 from handful.workflow.run_folder import RunFolder
 
 SMALL = [
+    "agent.start_steps=0",
     "agent.pretrain.updates=10",
     "agent.pretrain.batch_size=8",
     "agent.clone.updates=10",
