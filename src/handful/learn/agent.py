@@ -94,6 +94,7 @@ class Agent(nn.Module):
         self.to(device)
         self.device = device
         self.target_entropy = settings.temperature.target_entropy_per_action * spec.action_dim
+        self.clone.eval()  # dropout only while it is being fitted
         self.updates = 0
         self._make_optimizers()
 
@@ -136,14 +137,13 @@ class Agent(nn.Module):
             return action
         cloned = self.clone_action(features, state)
         seen = self.target_critic.latent(features, state)
-        q = self.target_critic.q
-        better = q(seen, cloned).mean(0) > q(seen, action).mean(0)
-        return torch.where(better, cloned, action)
+        both = torch.cat([seen, seen]), torch.cat([cloned, action])
+        of_clone, of_policy = self.target_critic.q(*both).mean(0).chunk(2)
+        return torch.where(of_clone > of_policy, cloned, action)
 
     @torch.no_grad()
     def clone_action(self, features: Pictures, state: Tensor) -> Tensor:
         """The behaviour clone's action (B, A), without dropout."""
-        self.clone.eval()
         return self.clone.actor.mean_action(self.clone.latent(features, state))
 
     def noise(self, count: int) -> Tensor:

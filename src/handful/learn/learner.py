@@ -100,7 +100,7 @@ class Learner:
 
     # Acting.
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def act(self, observation: Observation, explore: bool) -> NDArray[np.float32]:
         """Action (A,) in [-1, 1]: with exploration noise, or the deterministic one."""
         s = self.settings

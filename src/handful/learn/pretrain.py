@@ -79,6 +79,7 @@ def pretrain(
             metrics = {name: float(value) for name, value in values.items()}
             if progress is not None:
                 progress(step, updates, metrics)
+    agent.clone.eval()
     agent.target_encoder.load_state_dict(agent.encoder.state_dict())
     agent.target_critic.latent.load_state_dict(agent.critic.latent.state_dict())
     return metrics
@@ -107,6 +108,7 @@ def fit_clone(
         recent += 0.02 * (float(loss.detach()) - recent) if step > 1 else float(loss.detach())
         if progress is not None and (step % 20 == 0 or step == s.updates):
             progress(step, s.updates, {"clone_loss": recent})
+    agent.clone.eval()
     return recent
 
 
