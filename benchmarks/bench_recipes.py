@@ -3,6 +3,7 @@
 Runs ``handful demo`` once for every recipe and seed (one thread each, ``--parallel`` at a time),
 with a check on unseen worlds every 250 environment steps, then writes one JSON summary and one
 figure. A run whose ``result.json`` exists is not repeated, so an interrupted evening goes on.
+``--until-goal`` ends a run at its first check of 0.9 or more: enough for steps to the goal.
 
     .venv/bin/python benchmarks/bench_recipes.py --task lift --seeds 0 1 2 --out runs/recipes
     .venv/bin/python benchmarks/bench_recipes.py --summary --out runs/recipes
@@ -35,19 +36,24 @@ LABELS = {
     "ferm": "FERM's recipe, same network",
 }
 GOAL = 0.9
-_CHECKS = ("--set", "train.check_every_steps=250", "--set", "train.check_episodes=50")
 
 
-def run_one(task: str, recipe: str, seed: int, steps: int, episodes: int, out: Path) -> None:
-    """One recipe, one seed: a run folder under ``out`` and its log beside it."""
+def run_one(options: argparse.Namespace, recipe: str, seed: int) -> None:
+    """One recipe, one seed: a run folder under ``options.out`` and its log beside it."""
+    task, out = options.task, options.out
     name = f"{task}_{recipe}_{seed}"
     if (out / name / "result.json").is_file():
         print(f"{name}: already there", flush=True)
         return
     command = [sys.executable, "-c", "from handful.cli import main; main()", "demo"]
-    command += ["--task", task, "--seed", str(seed), "--steps", str(steps)]
-    command += ["--episodes", str(episodes), "--run", str(out / name), *RECIPES[recipe], *_CHECKS]
-    command += ["--set", "agent.threads=1"]
+    command += ["--task", task, "--seed", str(seed), "--steps", str(options.steps)]
+    command += ["--episodes", str(options.episodes), "--run", str(out / name), *RECIPES[recipe]]
+    sets = [f"train.check_every_steps={options.check_every}", "train.check_episodes=50"]
+    sets += ["agent.threads=1"]
+    if options.until_goal:
+        sets.append(f"train.stop_check_success={GOAL}")
+    for setting in sets:
+        command += ["--set", setting]
     print(f"{name}: running", flush=True)
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with (out / f"{name}.log").open("w", encoding="utf-8") as log:
@@ -127,6 +133,8 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--episodes", type=int, default=100)
+    parser.add_argument("--check-every", type=int, default=250, help="env steps between checks")
+    parser.add_argument("--until-goal", action="store_true", help=f"end at a check >= {GOAL}")
     parser.add_argument("--parallel", type=int, default=max(1, (os.cpu_count() or 2)))
     parser.add_argument("--out", type=Path, default=Path("runs/recipes"))
     parser.add_argument("--summary", action="store_true", help="only summarise what is there")
@@ -136,15 +144,7 @@ def main() -> None:
         with ThreadPoolExecutor(options.parallel) as pool:
             for seed in options.seeds:
                 for recipe in options.recipes:
-                    pool.submit(
-                        run_one,
-                        options.task,
-                        recipe,
-                        seed,
-                        options.steps,
-                        options.episodes,
-                        options.out,
-                    )
+                    pool.submit(run_one, options, recipe, seed)
     table = summarise(options.out, options.task)
     if not table:
         sys.exit(f"{options.out}: no finished run of {options.task} there")
