@@ -76,4 +76,14 @@ How a run is conducted
 The twin (``handful_twin``, under ``sim/``) stands behind the doors of the rig; its map is there.
 """
 
+from pathlib import Path
+from pkgutil import extend_path
+
+# catkin generates handful.msg and handful.srv into a folder of its own, which is one package with
+# this one: that of a workspace that was sourced, or the one scripts/setup.sh builds in the checkout.
+__path__ = extend_path(__path__, __name__)
+_built = Path(__file__).parents[2] / ".catkin/devel/lib/python3/dist-packages/handful"
+if _built.is_dir() and str(_built) not in __path__:
+    __path__.append(str(_built))
+
 __version__ = "0.1.0"
