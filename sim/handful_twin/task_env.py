@@ -140,13 +140,13 @@ class TwinTaskEnv:
             self._table.fault(str(error))
             held = self._scaler.to_action(self.arm.target, self.arm.state())
             tick = self._loop.tick(held)
-        self._seen, self._step_m = tick.observation, tick.verdict.step_m
+        self._seen, self._step_m = tick.observation, tick.judged.step_m
         truth = self.truth()
         met = self.task.success(truth)
         if self._table.phase is Phase.RUNNING:
             self._table.advance(met)
         return Transition(
-            action=tick.action,
+            action=tick.judged.executed,
             reward=self._table.reward,
             discount=self._table.discount,
             next_observation=tick.observation,
@@ -154,7 +154,7 @@ class TwinTaskEnv:
             info={
                 "success": self._table.reward > 0.0,
                 "at_goal": met,
-                "verdict": self._table.fault_reason or tick.verdict.status.value,
+                "verdict": self._table.fault_reason or tick.judged.status,
                 "distance_m": self.task.distance_m(truth),
             },
         )

@@ -18,10 +18,13 @@ The workshop: metres, radians, seconds, frames; no torch, no ROS
     rig.action               [-1, 1] -> Command, and exactly back
     rig.guard                Command -> Verdict: finite, fresh, slow enough, inside the walls
     rig.loop                 one tick of all of the above, alike in the twin and on the arm
+    rig.beat                 a beat that waits for pictures, so that none is acted on late
+    rig.cell                 a cell of parts as an environment: reset, step, success, fault
     rig.episode              reset, running, succeeded, timed out, faulted: as a table
     rig.episodes             what happened, appended to a log that survives kill -9
     rig.records              the bytes of that log
     rig.playback             and the way back: episodes, in order, whole steps only
+    rig.follow               the same while it is being written, step by step
 
 The study: tensors; never a metre, a second or a frame
     learn.settings           every number of the learner
@@ -79,8 +82,8 @@ The twin (``handful_twin``, under ``sim/``) stands behind the doors of the rig; 
 from pathlib import Path
 from pkgutil import extend_path
 
-# catkin generates handful.msg and handful.srv into a folder of its own, which is one package with
-# this one: that of a workspace that was sourced, or the one scripts/setup.sh builds in the checkout.
+# catkin generates handful.msg and handful.srv into a folder of its own, one package with this one:
+# in the workspace that was sourced, or in the one that scripts/setup.sh builds in the checkout.
 __path__ = extend_path(__path__, __name__)
 _built = Path(__file__).parents[2] / ".catkin/devel/lib/python3/dist-packages/handful"
 if _built.is_dir() and str(_built) not in __path__:

@@ -41,7 +41,7 @@ def test_a_tick_takes_one_period_and_shows_what_came_after() -> None:
         assert tick.observation.stamp_s == pytest.approx(cell.clock.now_s())
         assert tick.observation.images["third"][0, 0, 1] == 1 + number
         assert cell.arm.state().p_BT_m[0] == pytest.approx(0.45 + 0.015 * number)
-        assert tick.verdict.status is Status.OK
+        assert tick.judged.status == Status.OK.value
     assert cell.loop.missed_beats == 0
     assert cell.loop.spec == Observer(cell.settings).spec
 
@@ -49,9 +49,9 @@ def test_a_tick_takes_one_period_and_shows_what_came_after() -> None:
 def test_the_action_returned_is_the_one_that_was_sent() -> None:
     cell = Cell(guard=GuardSettings(max_speed_m_s=0.15))
     tick = cell.loop.tick([1.0, 0.0, 0.0, -0.5])  # wants 3 cm, may take 1.5 cm
-    assert tick.verdict.status is Status.SLOWED
-    assert tick.action == pytest.approx([0.5, 0.0, 0.0, -0.5])
-    assert tick.action.dtype == np.float32
+    assert tick.judged.status == Status.SLOWED.value
+    assert tick.judged.executed == pytest.approx([0.5, 0.0, 0.0, -0.5])
+    assert tick.judged.executed.dtype == np.float32
     assert cell.arm.sent[-1].p_BT_m == pytest.approx([0.465, 0.0, 0.2])
 
 
@@ -65,12 +65,12 @@ def test_deltas_are_integrated_on_the_target_of_an_arm_that_lags() -> None:
 
 def test_the_guard_knows_the_step_before() -> None:
     cell = Cell(guard=GuardSettings(max_accel_m_s2=1.0))  # 1 cm a tick per tick
-    steps = [float(cell.loop.tick([1.0, 0, 0, 1.0]).verdict.step_m[0]) for _ in range(4)]
+    steps = [float(cell.loop.tick([1.0, 0, 0, 1.0]).judged.step_m[0]) for _ in range(4)]
     assert steps == pytest.approx([0.01, 0.02, 0.03, 0.03])
     cell.clock.advance(0.55)
     missed = cell.loop.missed_beats
     cell.loop.begin()
-    assert cell.loop.tick([1.0, 0, 0, 1.0]).verdict.step_m[0] == pytest.approx(0.01)
+    assert cell.loop.tick([1.0, 0, 0, 1.0]).judged.step_m[0] == pytest.approx(0.01)
     assert cell.loop.missed_beats == missed, "a reset takes what it takes"
 
 
@@ -80,11 +80,12 @@ def test_an_action_on_an_old_observation_holds() -> None:
     cell.loop.tick([1.0, 0.0, 0.0, 1.0])
     cell.clock.advance(0.31)  # the policy thought for too long
     tick = cell.loop.tick([1.0, 0.0, 0.0, 1.0])
-    assert tick.verdict.status is Status.STALE
+    assert tick.judged.status == Status.STALE.value
     assert cell.arm.sent[-1].p_BT_m == pytest.approx([0.45, 0.0, 0.2])
-    assert tick.action == pytest.approx([-1.0, 0.0, 0.0, 1.0]), "the way back to the measured pose"
+    back = [-1.0, 0.0, 0.0, 1.0]
+    assert tick.judged.executed == pytest.approx(back), "the way back to the measured pose"
     assert cell.loop.missed_beats > 0
-    assert cell.loop.tick([0.0, 0.0, 0.0, 1.0]).verdict.status is Status.OK
+    assert cell.loop.tick([0.0, 0.0, 0.0, 1.0]).judged.status == Status.OK.value
 
 
 def test_age_counts_from_the_oldest_capture() -> None:
@@ -92,9 +93,9 @@ def test_age_counts_from_the_oldest_capture() -> None:
     cell.camera.lag_s = 0.25
     cell.clock.advance(1.0)
     cell.loop.begin()
-    assert cell.loop.tick([0, 0, 0, 0]).verdict.status is Status.OK
+    assert cell.loop.tick([0, 0, 0, 0]).judged.status == Status.OK.value
     cell.clock.advance(0.06)
-    assert cell.loop.tick([0, 0, 0, 0]).verdict.status is Status.STALE
+    assert cell.loop.tick([0, 0, 0, 0]).judged.status == Status.STALE.value
 
 
 @pytest.mark.parametrize("action", [[math.nan, 0, 0, 0], [0, 0, 0]])
@@ -106,7 +107,7 @@ def test_a_bad_action_stops_the_arm_and_is_an_error(action) -> None:
     with pytest.raises(ActionError):
         cell.loop.tick(action)
     assert cell.arm.stops == 1 and len(cell.arm.sent) == sent
-    assert cell.loop.tick([1.0, 0, 0, 0]).verdict.step_m[0] == pytest.approx(0.01)
+    assert cell.loop.tick([1.0, 0, 0, 0]).judged.step_m[0] == pytest.approx(0.01)
 
 
 def test_a_camera_that_hangs_is_an_error_not_an_old_picture() -> None:
@@ -136,13 +137,13 @@ def test_a_resumed_loop_repeats_itself() -> None:
     cell.clock.rewind(kept.observation.stamp_s)  # as a twin does that was put back
     cell.camera.rewind(3, kept.observation.stamp_s)
     cell.arm.send(cell.arm.sent[1])
-    cell.loop.resume(kept.observation, kept.verdict.step_m)
+    cell.loop.resume(kept.observation, kept.judged.step_m)
     again = [cell.loop.tick([1.0, 0, 0, 1.0]) for _ in range(2)]
     for before, after in zip(ahead, again, strict=True):
         assert np.array_equal(before.observation.images["third"], after.observation.images["third"])
         assert before.observation.stamp_s == pytest.approx(after.observation.stamp_s)
-        assert before.verdict.step_m == pytest.approx(after.verdict.step_m)
-        assert np.array_equal(before.action, after.action)
+        assert before.judged.step_m == pytest.approx(after.judged.step_m)
+        assert np.array_equal(before.judged.executed, after.judged.executed)
 
 
 def test_a_tick_before_begin_is_refused() -> None:

@@ -16,6 +16,20 @@ class Clock(Protocol):
         ...
 
 
+class Beat(Protocol):
+    """When the loop looks: at fixed times, or when the next pictures are in (``rig.beat``)."""
+
+    missed: int
+
+    def restart(self) -> None:
+        """Begin a new beat now."""
+        ...
+
+    def sleep(self) -> None:
+        """Wait for the next beat; those that were missed are counted."""
+        ...
+
+
 class WallClock:
     """The machine's monotonic clock."""
 
