@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 from handful.rig.episode import NEXT, OVER, EpisodeError, EpisodeTable, Phase
 
 I, R, G = Phase.IDLE, Phase.RESETTING, Phase.RUNNING  # noqa: E741
-S, T, F = Phase.SUCCEEDED, Phase.TIMED_OUT, Phase.FAULTED
+S, T, F, X = Phase.SUCCEEDED, Phase.TIMED_OUT, Phase.FAULTED, Phase.FAILED
 LEGAL = {
     (I, R), (I, F),
     (R, G), (R, I), (R, F),
-    (G, S), (G, T), (G, F), (G, R), (G, I),
+    (G, S), (G, T), (G, X), (G, F), (G, R), (G, I),
     (S, R), (S, I), (S, F),
     (T, R), (T, I), (T, F),
+    (X, R), (X, I), (X, F),
     (F, I),
 }  # fmt: skip
 
@@ -113,3 +114,15 @@ def test_it_agrees_with_counting_by_hand(successes, horizon, hold_steps) -> None
         assert table.phase is expected
         if table.last:
             break
+
+
+@pytest.mark.parametrize(
+    ("phase", "reward", "discount"), [(S, 1.0, 0.0), (X, 0.0, 0.0), (T, 0.0, 1.0)]
+)
+def test_somebody_may_say_how_it_ends(phase, reward, discount) -> None:
+    table = running(horizon=9, hold_steps=9)
+    table.advance(False)
+    assert table.end(phase) is phase
+    assert (table.step, table.reward, table.discount, table.last) == (2, reward, discount, True)
+    with pytest.raises(EpisodeError, match="needs a running episode"):
+        table.end(phase)

@@ -1,4 +1,4 @@
-"""A beat that waits for pictures: look when they have just come in, not when a timer happens to ring.
+"""A beat that waits for pictures: look when they have just come in, not when a timer rings.
 
 A loop that looks at fixed times acts on pictures that are on average half a frame period old, and
 with several cameras on the oldest of them. Waiting at most one frame period for a good moment costs
@@ -15,7 +15,7 @@ class Arrivals(Protocol):
     """What the cameras have delivered so far."""
 
     def oldest_s(self) -> float:
-        """Stamp of the oldest of the newest pictures, one a camera; ``-inf`` while one lacks [s]."""
+        """Stamp of the oldest of the cameras' newest pictures [s]; ``-inf`` while one lacks."""
         ...
 
     def wait(self, timeout_s: float) -> None:

@@ -1,7 +1,8 @@
 """An episode as a table: which phase may follow which, when success counts, and what it is worth.
 
 "Over" and "out of time" are two words here: success and fault make the future worth nothing
-(discount 0), a time limit does not (discount 1), and all three are the last step.
+(discount 0), a time limit does not (discount 1), and all three are the last step. So is a failure
+that a person has called one, and its future is worth nothing either.
 """
 
 from enum import Enum
@@ -15,6 +16,7 @@ class Phase(Enum):
     RUNNING = "running"
     SUCCEEDED = "succeeded"
     TIMED_OUT = "timed_out"
+    FAILED = "failed"
     FAULTED = "faulted"
 
 
@@ -22,15 +24,23 @@ NEXT: dict[Phase, frozenset[Phase]] = {
     Phase.IDLE: frozenset({Phase.RESETTING, Phase.FAULTED}),
     Phase.RESETTING: frozenset({Phase.RUNNING, Phase.IDLE, Phase.FAULTED}),
     Phase.RUNNING: frozenset(
-        {Phase.SUCCEEDED, Phase.TIMED_OUT, Phase.FAULTED, Phase.RESETTING, Phase.IDLE}
+        {
+            Phase.SUCCEEDED,
+            Phase.TIMED_OUT,
+            Phase.FAILED,
+            Phase.FAULTED,
+            Phase.RESETTING,
+            Phase.IDLE,
+        }
     ),
     Phase.SUCCEEDED: frozenset({Phase.RESETTING, Phase.IDLE, Phase.FAULTED}),
     Phase.TIMED_OUT: frozenset({Phase.RESETTING, Phase.IDLE, Phase.FAULTED}),
+    Phase.FAILED: frozenset({Phase.RESETTING, Phase.IDLE, Phase.FAULTED}),
     Phase.FAULTED: frozenset({Phase.IDLE}),
 }
 """The legal transitions. A fault is left only for IDLE, by someone who has looked at it."""
 
-OVER = frozenset({Phase.SUCCEEDED, Phase.TIMED_OUT, Phase.FAULTED})
+OVER = frozenset({Phase.SUCCEEDED, Phase.TIMED_OUT, Phase.FAILED, Phase.FAULTED})
 """The phases in which the last step of an episode has been taken."""
 
 
@@ -50,7 +60,7 @@ class EpisodeTable:
             raise ValueError(
                 f"hold_steps must be between 1 and the horizon {horizon}, got {hold_steps}"
             )
-        self._horizon, self._hold_steps = horizon, hold_steps
+        self.horizon, self._hold_steps = horizon, hold_steps
         self.phase, self.step, self.held, self.fault_reason = Phase.IDLE, 0, 0, ""
 
     @property
@@ -65,8 +75,8 @@ class EpisodeTable:
 
     @property
     def discount(self) -> float:
-        """0.0 when the future is worth nothing (success, fault); 1.0 otherwise, time limit too."""
-        return 0.0 if self.phase in (Phase.SUCCEEDED, Phase.FAULTED) else 1.0
+        """0.0 when the future is worth nothing (success, failure, fault); 1.0 at a time limit too."""
+        return 0.0 if self.phase in (Phase.SUCCEEDED, Phase.FAILED, Phase.FAULTED) else 1.0
 
     def reset(self) -> None:
         """The scene is being put back; also how a running episode is given up."""
@@ -85,8 +95,16 @@ class EpisodeTable:
         self.held = self.held + 1 if success else 0
         if self.held >= self._hold_steps:
             self._go(Phase.SUCCEEDED)
-        elif self.step >= self._horizon:
+        elif self.step >= self.horizon:
             self._go(Phase.TIMED_OUT)
+        return self.phase
+
+    def end(self, phase: Phase) -> Phase:
+        """Count one step that somebody has declared the last: succeeded, failed or timed out."""
+        if self.phase is not Phase.RUNNING:
+            raise EpisodeError(f"end needs a running episode, this one is {self.phase.value}")
+        self.step += 1
+        self._go(phase)
         return self.phase
 
     def fault(self, reason: str) -> None:

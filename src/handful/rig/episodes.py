@@ -25,10 +25,11 @@ from handful.rig.playback import (
     episode_number,
     first_header,
     read,
+    whole_length,
 )
 from handful.rig.records import Arrays, pack
 
-__all__ = ["Episode", "EpisodeLog", "LogError", "describe", "read"]
+__all__ = ["Episode", "EpisodeLog", "LogError", "describe", "mark_interrupted", "read"]
 
 
 class EpisodeLog:
@@ -142,6 +143,19 @@ class EpisodeLog:
         self._append(self._packed(arrays, values))
         self._latest = None if transition.last else seen
 
+    def fault(self, reason: str) -> None:
+        """End the open episode with a note of why it could not go on; without one, nothing.
+
+        The steps before it stay what they are: read back, the last of them ends the episode as a
+        time limit would, because the policy is not to blame.
+        """
+        if self._file is None:
+            return
+        with contextlib.suppress(LogError):  # a full disk may be the very reason
+            if not self._broken:
+                self._append(self._packed({}, {"fault": reason}))
+        self.end()
+
     def end(self) -> None:
         """Sync the open episode to the disk and close it; without one, nothing."""
         if self._file is None:
@@ -196,6 +210,35 @@ class EpisodeLog:
                 f"{self._folder}: expected a state of shape ({spec.state_dim},), "
                 f"got {observation.state.shape}"
             )
+
+
+def mark_interrupted(folder: str | Path, reason: str) -> Path | None:
+    """Note ``reason`` at the end of a session's newest episode if that was never ended.
+
+    For whoever takes a session up again after its writer died. A torn tail is cut off first.
+
+    Returns:
+        The file that was marked; None when the newest episode is whole, or there is none.
+    Raises:
+        LogError: the file cannot be written.
+    """
+    files = episode_files(Path(folder))
+    if not files:
+        return None
+    path = files[-1]
+    whole_bytes, values = whole_length(path)
+    if values is None or values.get("last") or "fault" in values:
+        return None
+    try:
+        with path.open("r+b") as file:
+            file.truncate(whole_bytes)
+            file.seek(whole_bytes)
+            file.write(pack({}, {"fault": reason}))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise LogError(f"{path}: cannot be marked as interrupted: {_why(error)}") from None
+    return path
 
 
 def _arrays(observation: Observation, newest_only: bool = False) -> Arrays:

@@ -83,9 +83,7 @@ class LocalGate:
         self._arm.send(verdict.command)
         self.previous_step_m = verdict.step_m
         executed = self._scaler.to_action(verdict.command, arm)
-        return Judged(
-            executed, verdict.step_m, verdict.status.value, verdict.reason, verdict.held
-        )
+        return Judged(executed, verdict.step_m, verdict.status.value, verdict.reason, verdict.held)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,8 @@ class Episode:
 
     complete: the last transition was reached. If not (killed, interrupted) the last one that was
     recorded is marked ``last`` and keeps its discount of 1, as at a time limit. meta and info are
-    what the writer gave for the session and for this episode.
+    what the writer gave for the session and for this episode. fault: why it could not go on, if
+    that was noted.
     """
 
     observation: Observation
@@ -40,6 +41,7 @@ class Episode:
     spec: Spec
     meta: dict[str, Any]
     path: Path
+    fault: str = ""
 
 
 def read(folder: str | Path, spec: Spec | None = None) -> Iterator[Episode]:
@@ -79,33 +81,16 @@ def _episode(path: Path, spec: Spec | None) -> Episode | None:
     if first is None:
         return None
     arrays, header = first
-    found = _checked_spec(path, header, spec)
-    observation = Observation(
-        images={name: arrays[f"image.{name}"] for name in found.cameras},
-        state=arrays["state"],
-        stamp_s=header["stamp_s"],
-    )
-    latest, transitions = observation, []
+    found = checked_spec(path, header, spec)
+    observation = first_observation(arrays, header, found)
+    latest, fault = observation, ""
+    transitions: list[Transition] = []
     for arrays, values in records:
-        latest = Observation(
-            images={
-                name: _shifted(latest.images[name], arrays[f"image.{name}"])
-                for name in found.cameras
-            },
-            state=arrays["state"],
-            stamp_s=values["stamp_s"],
-        )
-        transitions.append(
-            Transition(
-                action=arrays["action"],
-                reward=values["reward"],
-                discount=values["discount"],
-                next_observation=latest,
-                last=values["last"],
-                demo=values["demo"],
-                info=values["info"],
-            )
-        )
+        if "fault" in values:
+            fault = values["fault"]
+            break
+        transitions.append(transition(arrays, values, latest))
+        latest = transitions[-1].next_observation
     if not transitions:
         return None
     complete = transitions[-1].last
@@ -120,7 +105,47 @@ def _episode(path: Path, spec: Spec | None) -> Episode | None:
         spec=found,
         meta=header["meta"],
         path=path,
+        fault=fault,
     )
+
+
+def first_observation(arrays: Arrays, header: dict[str, Any], spec: Spec) -> Observation:
+    """The observation an episode's first record holds."""
+    return Observation(
+        images={name: arrays[f"image.{name}"] for name in spec.cameras},
+        state=arrays["state"],
+        stamp_s=header["stamp_s"],
+    )
+
+
+def transition(arrays: Arrays, values: dict[str, Any], before: Observation) -> Transition:
+    """The step a record holds, which followed ``before``; it has one newest frame a camera."""
+    seen = Observation(
+        images={
+            name: _shifted(stack, arrays[f"image.{name}"]) for name, stack in before.images.items()
+        },
+        state=arrays["state"],
+        stamp_s=values["stamp_s"],
+    )
+    return Transition(
+        action=arrays["action"],
+        reward=values["reward"],
+        discount=values["discount"],
+        next_observation=seen,
+        last=values["last"],
+        demo=values["demo"],
+        info=values["info"],
+    )
+
+
+def whole_length(path: Path) -> tuple[int, dict[str, Any] | None]:
+    """Bytes of a file's whole records, and the values of the last one (None when there is none)."""
+    data, values = path.read_bytes(), None
+    for record in unpack(data):
+        if isinstance(record, Broken):
+            return record.offset, values
+        values = record[1]
+    return len(data), values
 
 
 def _whole_records(path: Path) -> Iterator[tuple[Arrays, dict[str, Any]]]:
@@ -141,12 +166,13 @@ def _whole_records(path: Path) -> Iterator[tuple[Arrays, dict[str, Any]]]:
 def first_header(path: Path, spec: Spec | None = None) -> dict[str, Any] | None:
     """The header of an episode file, checked against ``spec``; None when it is not whole."""
     for _, header in _whole_records(path):
-        _checked_spec(path, header, spec)
+        checked_spec(path, header, spec)
         return header
     return None
 
 
-def _checked_spec(path: Path, header: dict[str, Any], spec: Spec | None) -> Spec:
+def checked_spec(path: Path, header: dict[str, Any], spec: Spec | None) -> Spec:
+    """The spec in an episode's header; ``LogError`` when it or the format is another one."""
     if header.get("format") != FORMAT:
         raise LogError(
             f"{path}: log format {header.get('format')!r}, written by handful "
