@@ -75,7 +75,7 @@ class EpisodeTable:
 
     @property
     def discount(self) -> float:
-        """0.0 when the future is worth nothing (success, failure, fault); 1.0 at a time limit too."""
+        """0.0 when the future is worth nothing (success, failure, fault), otherwise 1.0."""
         return 0.0 if self.phase in (Phase.SUCCEEDED, Phase.FAILED, Phase.FAULTED) else 1.0
 
     def reset(self) -> None:
