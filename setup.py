@@ -13,6 +13,7 @@ setup(
         "handful",
         "handful.learn",
         "handful.rig",
+        "handful.wire",
         "handful.workflow",
         "handful_twin",
         "handful_twin.tasks",

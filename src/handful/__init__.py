@@ -38,6 +38,7 @@ The study: tensors; never a metre, a second or a frame
     learn.networks           the heads: squashed Gaussian, ensemble of Q
     learn.contrast           InfoNCE between two views, a slow key beside it
     learn.agent              act, and one update, readable as the paper's box
+    learn.acting             one observation in, one action out, without Python in between
     learn.pretrain           contrast and cloning before the first motion
     learn.learner            takes what happened, keeps updates per step exact, hands out actions
     learn.persist            a learner to a checkpoint and back
@@ -75,6 +76,11 @@ How a run is conducted
     workflow.interrupt       Ctrl-C at a good moment
     workflow.process         allocator and threads of this process
     workflow.errors          which errors are sentences and which are bugs
+
+The wire: the doors to ROS, and the only room that knows it
+    wire.stamps              seconds to ROS times and back
+    wire.pictures            pictures and calibrations to messages and back
+    wire.messages            the contract's words to messages and back
 
 The twin (``handful_twin``, under ``sim/``) stands behind the doors of the rig; its map is there.
 """
