@@ -42,6 +42,7 @@ The study: tensors; never a metre, a second or a frame
     learn.pretrain           contrast and cloning before the first motion
     learn.learner            takes what happened, keeps updates per step exact, hands out actions
     learn.persist            a learner to a checkpoint and back
+    learn.handout            the weights, from a learner to an actor in another process
     learn.checkpoint         one file of tensors and counters, whole or not at all
 
 How a run is conducted

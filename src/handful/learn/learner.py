@@ -14,6 +14,7 @@ from torch import Tensor
 
 from handful.contract import Observation, Spec, Transition
 from handful.learn import pretrain as pretraining
+from handful.learn.acting import Acting
 from handful.learn.agent import Agent, TensorBatch
 from handful.learn.augment import Views
 from handful.learn.encoder import Pictures
@@ -46,6 +47,7 @@ class Learner:
             torch.manual_seed(seed)
             self.agent = Agent(spec, settings, self.device, seed)
         self.views = Views(settings)
+        self.acting = Acting(self.agent, self.views)
         self.rng = np.random.default_rng(seed)
         r = settings.replay
         demo_slots = max(2_000, r.capacity // 4)
@@ -100,26 +102,20 @@ class Learner:
 
     # Acting.
 
-    @torch.inference_mode()
     def act(self, observation: Observation, explore: bool) -> NDArray[np.float32]:
         """Action (A,) in [-1, 1]: with exploration noise, or the deterministic one."""
-        s = self.settings
-        if explore and self.env_steps < s.start_steps and s.start_policy == "random":
-            return self.rng.uniform(-1.0, 1.0, self.spec.action_dim).astype(np.float32)
-        pictures = {
-            name: torch.from_numpy(np.ascontiguousarray(self.views.cut(image)))
-            .to(self.device)
-            .permute(2, 0, 1)
-            .unsqueeze(0)
-            for name, image in observation.images.items()
-        }
-        features = self.agent.encoder(pictures)
-        state = torch.from_numpy(observation.state).to(self.device).unsqueeze(0)
-        if explore and self.env_steps < s.start_steps and s.start_policy == "clone":
-            return self.agent.clone_action(features, state)[0].cpu().numpy()
-        noise = self.agent.noise(1) if explore else None
-        action: NDArray[np.float32] = self.agent.act(features, state, noise)[0].cpu().numpy()
-        return action
+        if not explore:
+            return self.acting.mean(observation)
+        if self.env_steps < self.settings.start_steps:
+            if self.settings.start_policy == "random":
+                return self.rng.uniform(-1.0, 1.0, self.spec.action_dim).astype(np.float32)
+            if self.settings.start_policy == "clone":
+                return self.acting.clone(observation)
+        return self.acting.sample(observation)
+
+    def embed(self, observation: Observation) -> NDArray[np.float32]:
+        """The visual latent (Z,) that the critic decides on, of the window used in acting."""
+        return self.acting.embed(observation)
 
     # Learning.
 

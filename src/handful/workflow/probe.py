@@ -46,7 +46,7 @@ def write_probe(parts: Parts, env: Any, learner: Any, seed: int, path: Path) -> 
             observation, last = transition.next_observation, transition.last
     arrays: dict[str, Any] = {
         "pictures": np.stack(pictures),
-        "latents": embed(learner, observations),
+        "latents": np.stack([learner.embed(observation) for observation in observations]),
         "episodes": np.array(episodes, np.int64),
         "labels": np.array(LABELS),
         "values": np.array(values, np.float32),
@@ -65,24 +65,6 @@ def read_probe(path: Path) -> dict[str, NDArray[Any]] | None:
         return None
     with np.load(path, allow_pickle=False) as arrays:
         return {name: arrays[name] for name in arrays.files}
-
-
-def embed(learner: Any, observations: list[Any]) -> Floats:
-    """The visual latent (N, Z) the critic decides on, of the middle view of each observation."""
-    import torch
-
-    agent, out = learner.agent, []
-    with torch.no_grad():
-        for observation in observations:
-            pictures = {
-                name: torch.from_numpy(np.ascontiguousarray(learner.views.cut(image)))
-                .to(learner.device)
-                .permute(2, 0, 1)
-                .unsqueeze(0)
-                for name, image in observation.images.items()
-            }
-            out.append(agent.critic.latent.visual(agent.encoder(pictures))[0].cpu().numpy())
-    return np.stack(out).astype(np.float32)
 
 
 def principal_plane(latents: Floats) -> tuple[Floats, float]:
