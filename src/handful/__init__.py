@@ -57,6 +57,8 @@ How a run is conducted
     workflow.collect         demonstrations into the log
     workflow.pretrain        a learner that has seen them
     workflow.train           the online loop
+    workflow.beside          the same in two processes: this one learns from the other's log
+    workflow.robot           and that one acts: episodes over a cell of parts
     workflow.outcomes        one episode of a policy that only acts
     workflow.evaluate        the number that counts, over unseen worlds
     workflow.demo            the whole story in one go
@@ -82,6 +84,10 @@ The wire: the doors to ROS, and the only room that knows it
     wire.stamps              seconds to ROS times and back
     wire.pictures            pictures and calibrations to messages and back
     wire.messages            the contract's words to messages and back
+    wire.clock               ROS time, which may be simulated and may go back
+    wire.parameters          settings of a node, from a file or the parameter server
+    wire.watch               whether the ROS master is still there, and still the same
+    wire.node                what every node does alike: start, report, watch, end in words
 
 The twin (``handful_twin``, under ``sim/``) stands behind the doors of the rig; its map is there.
 """

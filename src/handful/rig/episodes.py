@@ -29,7 +29,7 @@ from handful.rig.playback import (
 )
 from handful.rig.records import Arrays, pack
 
-__all__ = ["Episode", "EpisodeLog", "LogError", "describe", "mark_interrupted", "read"]
+__all__ = ["Episode", "EpisodeLog", "LogError", "adopt", "describe", "mark_interrupted", "read"]
 
 
 class EpisodeLog:
@@ -239,6 +239,30 @@ def mark_interrupted(folder: str | Path, reason: str) -> Path | None:
     except OSError as error:
         raise LogError(f"{path}: cannot be marked as interrupted: {_why(error)}") from None
     return path
+
+
+def adopt(path: Path, folder: str | Path) -> Path:
+    """Move a finished episode's file into another session, as its newest; where it is then.
+
+    Raises:
+        LogError: the folder cannot be made or is on another disk; the file is where it was.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        files = episode_files(folder)
+        number = 1 + episode_number(files[-1]) if files else 0
+        while True:
+            target = folder / f"episode_{number:06d}.log"
+            try:
+                os.link(path, target)  # unlike a rename it never replaces one that is there
+                break
+            except FileExistsError:
+                number += 1
+        path.unlink()
+    except OSError as error:
+        raise LogError(f"{path}: cannot be moved to {folder}: {_why(error)}") from None
+    return target
 
 
 def _arrays(observation: Observation, newest_only: bool = False) -> Arrays:

@@ -148,6 +148,12 @@ def whole_length(path: Path) -> tuple[int, dict[str, Any] | None]:
     return len(data), values
 
 
+def step_count(path: Path) -> int:
+    """Whole steps in an episode's file, its first observation and a noted fault not counted."""
+    records = unpack(path.read_bytes())
+    return sum("reward" in record[1] for record in records if not isinstance(record, Broken))
+
+
 def _whole_records(path: Path) -> Iterator[tuple[Arrays, dict[str, Any]]]:
     data = path.read_bytes()
     for record in unpack(data):

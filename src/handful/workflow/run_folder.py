@@ -7,6 +7,8 @@
               episodes/                episode log of the agent's own experience
               pretrained.safetensors   the learner after pre-training
               checkpoint.safetensors   the learner now
+              policy.safetensors       its acting weights, for an actor in another process
+              learner.json             how a learner beside an actor stands; its pulse
               curve.jsonl, tb/         learning curves, for the report and for TensorBoard
               result.json, videos/, probe.npz     of the last evaluation
               report.html
@@ -38,6 +40,8 @@ class RunFolder:
         self.episodes = self.path / "episodes"
         self.pretrained = self.path / "pretrained.safetensors"
         self.checkpoint = self.path / "checkpoint.safetensors"
+        self.policy = self.path / "policy.safetensors"
+        self.standing = self.path / "learner.json"
         self.curve = self.path / "curve.jsonl"
         self.tensorboard = self.path / "tb"
         self.result = self.path / "result.json"
@@ -121,7 +125,8 @@ class RunFolder:
         for path in (self.episodes, self.tensorboard, self.videos):
             if path.is_dir():
                 shutil.rmtree(path)
-        for path in (self.checkpoint, self.curve, self.result, self.probe, self.report):
+        last = (self.result, self.probe, self.report)
+        for path in (self.checkpoint, self.policy, self.standing, self.curve, *last):
             path.unlink(missing_ok=True)
 
     def move_aside(self) -> Path | None:
@@ -135,21 +140,25 @@ class RunFolder:
         return aside
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, part: str = "") -> Iterator[None]:
         """Hold the run for one process; the lock dies with the process, also by kill -9.
+
+        part: a role that may be held beside the run itself, such as ``actor``.
 
         Raises:
             RunError: another process has it.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        file = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        name = f".lock-{part}" if part else ".lock"
+        file = os.open(self.path / name, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 owner = os.pread(file, 32, 0).decode("ascii", "replace").strip() or "unknown"
                 raise RunError(
-                    f"{self}: another handful process (pid {owner}) is working on this run; "
+                    f"{self}: another handful process (pid {owner}) is "
+                    f"{f'its {part} already' if part else 'working on this run'}; "
                     "wait for it, stop it, or use another --run"
                 ) from None
             os.ftruncate(file, 0)
