@@ -40,6 +40,16 @@ def load(schema: type[S], source: str | Path, overrides: dict[str, Any] | None =
     Raises:
         ConfigError: file missing or not YAML, unknown key, wrong type, impossible value.
     """
+    values, name = read(source)
+    return build(schema, values, name, overrides)
+
+
+def read(source: str | Path) -> tuple[dict[str, Any], str]:
+    """The mapping in a file or shipped profile, not yet checked, and its name for errors.
+
+    Raises:
+        ConfigError: file missing, not YAML, or not a mapping.
+    """
     text, name = _read(source)
     try:
         values = yaml.load(text, Loader=_StrictLoader) or {}
@@ -49,7 +59,7 @@ def load(schema: type[S], source: str | Path, overrides: dict[str, Any] | None =
         raise ConfigError(
             f"{name}: expected a mapping of keys to values, got {type(values).__name__}"
         )
-    return build(schema, values, name, overrides)
+    return values, name
 
 
 def build(

@@ -1,0 +1,72 @@
+"""Settings of a node, from a file or the parameter server, by the same strict reader."""
+
+from typing import Any, TypeVar
+
+import rospy
+
+from handful.config import ConfigError, Settings, build, load, read
+
+S = TypeVar("S", bound=Settings)
+
+
+def settings(schema: type[S], group: str, default: str | None = None) -> S:
+    """The node's settings of one group, after ``rospy.init_node``.
+
+    Two places are looked at, each searched from the node's private namespace upwards:
+
+    1. Parameter ``config``: path of a YAML file with one mapping a group, as in a run's folder.
+       What it says about ``group`` is taken whole.
+    2. Parameters ``<group>/...``: put on top of the file, key by key (mappings are merged, lists
+       replaced). Without a file they stand alone, on top of the schema's own defaults.
+
+    With neither, the shipped profile ``default`` is read. The parameter server has no null
+    (loading one with rosparam fails): a file that says null goes by way of ``config``.
+
+    Raises:
+        ConfigError: unknown key, wrong type, impossible value; the message names the file or the
+            parameter. Or there is nothing to read and no default.
+    """
+    values, name = _from_file(group)
+    parameter = rospy.search_param(group)
+    if parameter is not None:
+        given = rospy.get_param(parameter)
+        if not isinstance(given, dict):
+            raise ConfigError(
+                f"parameter {parameter}: expected a mapping of keys to values, got {given!r}"
+            )
+        values = given if values is None else _on_top(values, given)
+        name = f"parameter {parameter}" + (f" on top of {name}" if name else "")
+    if values is not None:
+        return build(schema, values, name)
+    if default is None:
+        raise ConfigError(
+            f"node {rospy.get_name()}: no settings {group!r}; give parameters {group}/..., "
+            "or a parameter config with the path of a YAML file that has this group"
+        )
+    return load(schema, default)
+
+
+def _from_file(group: str) -> tuple[dict[str, Any] | None, str]:
+    """(values, name for errors) of the group in the file that ``config`` names, if it does."""
+    parameter = rospy.search_param("config")
+    path = rospy.get_param(parameter) if parameter is not None else ""
+    if not path:
+        return None, ""
+    if not isinstance(path, str):
+        raise ConfigError(f"parameter {parameter}: expected the path of a YAML file, got {path!r}")
+    content, name = read(path)
+    values = content.get(group)
+    if values is not None and not isinstance(values, dict):
+        raise ConfigError(f"{name}: {group} is {values!r}, expected a mapping of keys to values")
+    return values, f"{group} in {name}"
+
+
+def _on_top(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        if isinstance(below, dict) and isinstance(value, dict):
+            merged[key] = _on_top(below, value)
+        else:
+            merged[key] = value
+    return merged
