@@ -14,6 +14,7 @@ setup(
         "handful.learn",
         "handful.rig",
         "handful.wire",
+        "handful.wire.arms",
         "handful.workflow",
         "handful_twin",
         "handful_twin.tasks",

@@ -13,6 +13,11 @@ The workshop: metres, radians, seconds, frames; no torch, no ROS
     rig.clock                the wall's time, and a beat that counts what it missed
     rig.camera               the door every camera comes through: latest(max_age) -> Frame
     rig.arm                  the door every arm comes through: state, send, stop
+    rig.arm_settings         when an arm obeys, and how patient its gripper is
+    rig.obey                 follow the guard this beat, or stand still and say why
+    rig.approach             towards a goal: a ramp, a leash, a velocity
+    rig.grip                 many wishes for an opening, few goals for a slow gripper
+    rig.chain                the joints of a URDF: forward, Jacobian, inverse
     rig.geometry             X_AB: compose, invert, exponential, logarithm
     rig.observe              Frames and ArmState -> Observation: age, crop, resize, stack, scale
     rig.action               [-1, 1] -> Command, and exactly back
@@ -88,6 +93,16 @@ The wire: the doors to ROS, and the only room that knows it
     wire.parameters          settings of a node, from a file or the parameter server
     wire.watch               whether the ROS master is still there, and still the same
     wire.node                what every node does alike: start, report, watch, end in words
+    wire.arm                 guard/command in, one real arm, arm/state out
+    wire.arms.settings       which controller, which gripper, where the state comes from
+    wire.arms.build          these settings to the parts that drive one arm
+    wire.arms.door           what an adapter must offer: source, motion, gripper, watch
+    wire.arms.foreign        other people's message packages, when they are needed
+    wire.arms.sources        joints, Franka state or TF to where the flange is
+    wire.arms.motions        equilibrium poses and velocities
+    wire.arms.trajectory     joint goals, by topic and by action
+    wire.arms.grippers       franka_gripper, GripperCommand, Robotiq
+    wire.arms.watches        what a robot complains of besides
 
 The twin (``handful_twin``, under ``sim/``) stands behind the doors of the rig; its map is there.
 """
