@@ -22,6 +22,10 @@ The workshop: metres, radians, seconds, frames; no torch, no ROS
     rig.observe              Frames and ArmState -> Observation: age, crop, resize, stack, scale
     rig.action               [-1, 1] -> Command, and exactly back
     rig.guard                Command -> Verdict: finite, fresh, slow enough, inside the walls
+    rig.target               where the guard has told the arm to be, and how soon it may go on
+    rig.watch                what the guard listens for, how long it waits, who may speak
+    rig.ruling               what the guard says: of an action, to the arm, about itself
+    rig.supervisor           the guard as a process: authority, watchdogs, hold, stop, resume
     rig.loop                 one tick of all of the above, alike in the twin and on the arm
     rig.beat                 a beat that waits for pictures, so that none is acted on late
     rig.cell                 a cell of parts as an environment: reset, step, success, fault

@@ -123,6 +123,34 @@ def check(
     return Verdict(command, goal_m - start_m, status, reason)
 
 
+def keep_near(verdict: Verdict, arm: ArmState, max_lead_m: float) -> Verdict:
+    """Shorten a step so that the target runs no further than ``max_lead_m`` ahead of the tip.
+
+    An arm that is blocked is pressed on no harder than that. A target that is further away already
+    may come nearer, not go further. Turn and step shrink by one factor, as everywhere here: every
+    limit that ``check`` kept still holds. A hold passes as it is.
+    """
+    ahead_m = arm.target_p_BT_m - arm.p_BT_m
+    gained_m = verdict.step_m
+    most_m = max(max_lead_m, float(np.linalg.norm(ahead_m)))
+    if verdict.held or float(np.linalg.norm(ahead_m + gained_m)) <= most_m:
+        return verdict
+    square = float(gained_m @ gained_m)
+    half = float(ahead_m @ gained_m)
+    room = max(0.0, most_m * most_m - float(ahead_m @ ahead_m))
+    share = (math.sqrt(half * half + square * room) - half) / square
+    share = min(max(share, 0.0), 1.0)
+    command = verdict.command
+    turn_rad = command.yaw_rad - arm.target_yaw_rad
+    nearer = Command(
+        p_BT_m=arm.target_p_BT_m + share * gained_m,
+        yaw_rad=float(arm.target_yaw_rad + share * turn_rad),
+        gripper_m=command.gripper_m,
+    )
+    reason = f"shortened to {share:.3f} of the step: the tip is {most_m:.3f} m behind already"
+    return Verdict(nearer, nearer.p_BT_m - arm.target_p_BT_m, Status.SLOWED, reason)
+
+
 def _factor(
     settings: GuardSettings,
     wish_m: NDArray[np.float64],
