@@ -1,11 +1,14 @@
 """The twin of the cell: the rig's own loop over PyBullet cameras and a PyBullet arm.
 
 The way of one step, file by file: ``demonstrate`` or a policy acts on ``task_env`` (or on ``env``,
-the same thing for Gymnasium); the rig's loop sends a command to ``twin_arm``, which asks
-``kinematics`` for joints and lets ``world`` step physics (``arm_model`` is what it loads);
-``twin_camera`` asks a renderer of ``renderers`` for a picture of the ``scene`` (``raster`` with its
-``raster_kernels`` is the fast one, ``visuals`` and ``meshes`` are what it draws); ``tasks`` says
-where things start and what success is. ``settings`` has the numbers.
+the same thing for Gymnasium), which drives a ``stage``; the rig's loop sends a command to
+``twin_arm``, which asks ``kinematics`` for joints and lets ``world`` step physics (``arm_model`` is
+what it loads); ``twin_camera`` asks a renderer of ``renderers`` for a picture of the ``scene``
+(``raster`` with its ``raster_kernels`` is the fast one, ``visuals`` and ``meshes`` are what it
+draws); ``tasks`` says where things start and what success is. ``settings`` has the numbers.
+
+Beside a clock, in the robot's place: ``live`` lets the same stage run by itself with delays and
+noise, ``live_thread`` ties it to the wall.
 """
 
 from handful_twin.env import HandfulEnv, register

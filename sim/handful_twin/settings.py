@@ -59,3 +59,23 @@ class TwinSettings(Settings):
         if not value:
             raise ValueError("the twin needs at least one camera")
         return value
+
+
+class LiveSettings(Settings):
+    """The twin beside a clock, in the robot's place; ``config/node/twin.yaml`` is the manual.
+
+    Rates are per second of the cell's time, which runs ``real_time_factor`` times as fast as the
+    wall's. Delays are from the moment of capture to delivery, and from a command's arrival to its
+    being obeyed. Noise is the standard deviation of a normal distribution.
+    """
+
+    real_time_factor: float = Field(default=1.0, ge=0.05, le=20.0)
+    camera_rate_hz: float = Field(default=30.0, gt=0.0, le=240.0)
+    state_rate_hz: float = Field(default=50.0, gt=0.0, le=240.0)
+    clock_rate_hz: float = Field(default=100.0, ge=10.0, le=240.0)
+    sensor_delay_s: float = Field(default=0.0, ge=0.0, le=2.0)
+    actuation_delay_s: float = Field(default=0.0, ge=0.0, le=2.0)
+    pixel_noise: float = Field(default=0.0, ge=0.0, le=128.0)
+    joint_noise_rad: float = Field(default=0.0, ge=0.0, le=0.1)
+    finger_noise_m: float = Field(default=0.0, ge=0.0, le=0.02)
+    seed: int = Field(default=0, ge=0)

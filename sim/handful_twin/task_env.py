@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from handful.config import ConfigError, load
+from handful.config import load
 from handful.contract import ArmState, Command, Observation, Spec, Transition
 from handful.rig.action import ActionScaler
 from handful.rig.arm import ArmError
@@ -14,17 +14,11 @@ from handful.rig.camera import Camera
 from handful.rig.episode import EpisodeError, EpisodeTable, Phase
 from handful.rig.loop import ControlLoop
 from handful.rig.settings import RigSettings
-from handful_twin import kinematics
-from handful_twin.renderers import make_renderer
-from handful_twin.scene import Scene
 from handful_twin.settings import TwinSettings
+from handful_twin.stage import Stage
 from handful_twin.tasks import Task, Truth, make_task
-from handful_twin.twin_arm import TwinArm, TwinClock
-from handful_twin.twin_camera import TwinCamera
-from handful_twin.world import World, WorldState
-
-_SETTLE_STEPS = 12  # physics steps after a reset, so that boxes rest before the first picture
-_IK_ITERATIONS = 100
+from handful_twin.twin_arm import TwinClock
+from handful_twin.world import WorldState
 
 
 @dataclass(frozen=True)
@@ -55,35 +49,16 @@ class TwinTaskEnv:
     """
 
     def __init__(self, task: Task, rig: RigSettings, twin: TwinSettings) -> None:
-        missing = sorted(set(rig.cameras) - set(twin.cameras))
-        if missing:
-            raise ConfigError(
-                f"the rig has cameras the twin does not know: {', '.join(missing)}; "
-                f"twin.cameras has {', '.join(sorted(twin.cameras))}"
-            )
         self.task, self.rig, self.twin = task, rig, twin
-        self.world = World(twin, task.boxes())
-        self.arm = TwinArm(self.world)
+        self.stage = Stage(task, rig, twin)
+        self.world, self.arm, self.scene = self.stage.world, self.stage.arm, self.stage.scene
         self.clock = TwinClock(self.world)
-        self.scene = Scene(self.world, twin.visuals)
-        self._renderer = make_renderer(
-            self.scene, twin.renderer, twin.antialias, full=twin.visuals == "full"
-        )
-        self._eyes = {
-            name: TwinCamera(name, self.world, self._renderer, where, rig.cameras.get(name))
-            for name, where in twin.cameras.items()
-        }
-        self.cameras: dict[str, Camera] = {name: self._eyes[name] for name in rig.cameras}
-        for camera in self.cameras.values():
-            camera.open()
+        self.cameras: dict[str, Camera] = dict(self.stage.cameras)
         self._scaler = ActionScaler(rig.action)
         self._loop = ControlLoop(rig, self.cameras, self.arm, self.clock)
         self._table = EpisodeTable(task.settings.horizon_steps, task.settings.hold_steps)
         self._seen: Observation | None = None
         self._step_m = np.zeros(3)
-        self._start_q_rad, _ = kinematics.solve_down(
-            kinematics.Q_HOME_RAD, np.array([0.49, 0.0, 0.2]), 0.0, _IK_ITERATIONS, 1e-9
-        )
 
     @property
     def spec(self) -> Spec:
@@ -102,16 +77,10 @@ class TwinTaskEnv:
 
     def reset(self, seed: int) -> Observation:
         """Begin the episode of this seed; the same seed gives the same bits, always."""
-        start = self.task.sample(np.random.default_rng(seed))
-        q_rad, _ = kinematics.solve_down(
-            self._start_q_rad, start.p_BT_m, start.yaw_rad, _IK_ITERATIONS, 1e-9
-        )
         if self._table.phase is Phase.FAULTED:
             self._table.idle()
         self._table.reset()
-        self.world.reset(q_rad, start.gripper_m, start.poses)
-        self.world.advance(_SETTLE_STEPS)
-        self.arm.target = Command(start.p_BT_m, start.yaw_rad, start.gripper_m)
+        self.stage.put_up(seed)
         self._table.start()
         self._step_m = np.zeros(3)
         self._seen = self._loop.begin()
@@ -181,9 +150,7 @@ class TwinTaskEnv:
 
     def truth(self) -> Truth:
         """What only the simulator knows, now: for judges, demonstrators and tests, not policies."""
-        state = self.arm.state()
-        bodies = {name: self.world.body_pose(name) for name in self.world.bodies}
-        return Truth(state.p_BT_m, state.gripper_m, bodies)
+        return self.stage.truth()
 
     def arm_state(self) -> ArmState:
         """The arm as the rig reads it."""
@@ -201,16 +168,11 @@ class TwinTaskEnv:
             ConfigError: no such camera.
         """
         name = camera or next(iter(self.rig.cameras))
-        if name not in self._eyes:
-            raise ConfigError(f"no camera {name!r}; the twin has {', '.join(sorted(self._eyes))}")
-        return self._eyes[name].picture(*(size or (256, 256)))
+        return self.stage.picture(name, size or (256, 256))
 
     def close(self) -> None:
         """Let cameras and physics go; twice is safe."""
-        for camera in self.cameras.values():
-            camera.close()
-        self._renderer.close()
-        self.world.close()
+        self.stage.close()
 
 
 def make_env(

@@ -3,11 +3,14 @@
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from handful.contract import ArmState, Command
 from handful.rig.arm import ArmError
 from handful_twin import kinematics
 from handful_twin.world import FINGER_MAX_M, Motors, World
+
+Array = NDArray[np.float64]
 
 #: A pose the solver misses by more than this (norm of metres and radians) is out of reach.
 REACH_TOLERANCE = 1e-3
@@ -46,7 +49,10 @@ class TwinArm:
 
     def state(self) -> ArmState:
         """Measured from the joints through the arm's own kinematics, as on a real one."""
-        q_rad, velocity = self._world.joints()
+        return self.measured(*self._world.joints())
+
+    def measured(self, q_rad: Array, velocity: Array) -> ArmState:
+        """The state that joint readings (9,) [rad, m] and their speeds (9,) amount to."""
         kinematics.forward(q_rad, self._frames)
         kinematics.jacobian(self._frames, self._jacobian)
         tip = self._frames[kinematics.TIP]
@@ -87,7 +93,11 @@ class TwinArm:
 
     def stop(self) -> None:
         """Hold at the measured pose: the measured joints become the motors' targets."""
+        self.hold(self.state().gripper_m)
+
+    def hold(self, gripper_m: float) -> None:
+        """The same with a grip of its own [m]: at the measured one, fingers let go of things."""
         state = self.state()
-        gripper_m = min(max(state.gripper_m, 0.0), 2.0 * FINGER_MAX_M)
+        gripper_m = min(max(gripper_m, 0.0), 2.0 * FINGER_MAX_M)
         self._world.command(Motors(state.q_rad, gripper_m))
         self.target = Command(state.p_BT_m, state.yaw_rad, gripper_m)

@@ -212,9 +212,9 @@ def test_without_a_gpu_driver_egl_says_what_is_missing(world: World, monkeypatch
 def test_the_shipped_views_show_the_cube(task: str) -> None:
     """At 84 px: at least 7 px wide in the middle of the third view, and whole at every reset."""
     env = make_env(task)
-    scene = env._renderer.scene
+    scene = env.stage.scene
     raster = FastRenderer(scene, 1).raster
-    third = env._eyes["third"]
+    third = env.stage.eyes["third"]
     cube = scene.names.index("cube")
     for seed in range(25):
         env.reset(seed)
