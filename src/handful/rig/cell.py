@@ -140,6 +140,8 @@ class CellEnv:
             self.table.end(said.end)
         else:
             self.table.advance(met)
+        if self.table.last:
+            self._loop.rest()
         self._notice(self.table)
         return Transition(
             action=judged.executed,
@@ -165,5 +167,6 @@ class CellEnv:
 
     def _fault(self, reason: str) -> EpisodeFault:
         self.table.fault(reason)
+        self._loop.rest()
         self._notice(self.table)
         return EpisodeFault(reason)

@@ -41,6 +41,10 @@ class Gate(Protocol):
         """An episode begins: the arm is taken to be standing still."""
         ...
 
+    def rest(self) -> None:
+        """Whoever acts stops on purpose: the arm stays where it is sent, and nobody is missed."""
+        ...
+
     def submit(self, action: ArrayLike, seen: Observation) -> Judged:
         """Have ``action`` (A,), made from ``seen``, judged and what is left of it sent.
 
@@ -62,6 +66,9 @@ class LocalGate:
     def begin(self) -> None:
         """Forget the step before."""
         self.previous_step_m = np.zeros(3)
+
+    def rest(self) -> None:
+        """Nothing: in one process nobody can fall silent."""
 
     def submit(self, action: ArrayLike, seen: Observation) -> Judged:
         """Judge by ``rig.guard.check`` and send at once; see ``Gate``."""
@@ -163,6 +170,11 @@ class ControlLoop:
         self._beat.sleep()
         self._seen = self._observe()
         return Tick(self._seen, judged)
+
+    def rest(self) -> None:
+        """The episode is over; until ``begin`` nothing is sent."""
+        self._seen = None
+        self._gate.rest()
 
     def _observe(self) -> Observation:
         limit_s = self._settings.observe.max_frame_age_s

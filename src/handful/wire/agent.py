@@ -1,0 +1,301 @@
+"""The agent's process: newest pictures and arm state to an action, at a beat, and what came of it.
+
+Learning is not in here: ``learner_node`` learns in a process of its own from the log this one
+writes, and this one picks its weights up (``workflow.beside``).
+"""
+
+import gc
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import rospy
+
+import handful.msg as wire
+from handful.config import ConfigError
+from handful.contract import Observation
+from handful.rig.beat import FrameBeat
+from handful.rig.camera import Camera
+from handful.rig.cell import CellEnv
+from handful.rig.episode import EpisodeTable, Phase
+from handful.rig.loop import ControlLoop, Gate
+from handful.wire.agent_settings import AgentNodeSettings
+from handful.wire.cameras import TopicCamera
+from handful.wire.gate import AgentGate, GuardWatch, WatchGate
+from handful.wire.messages import header
+from handful.wire.node import Level, Node, settings
+from handful.wire.scene import EventJudge, RosScene
+from handful.wire.senses import PictureArrivals, TopicArm
+from handful.workflow.beside import Pulse
+from handful.workflow.errors import sentence
+from handful.workflow.parts import load_learner, torch_device
+from handful.workflow.recipe import Options, Recipe, resolve
+from handful.workflow.results import quantile, write_json
+from handful.workflow.robot import Actor, Beside, Tally, collect_on, evaluate_on, learn_on
+from handful.workflow.run_folder import RunFolder, find_checkpoint
+
+MODES = ("evaluate", "learn", "collect")
+_PHASES = {phase: getattr(wire.Episode, phase.name) for phase in Phase}
+
+
+class AgentServer:
+    """One agent on one run, from start to end; ``work`` returns when its mode is done."""
+
+    def __init__(self, node: Node, run: RunFolder, mode: str) -> None:
+        if mode not in MODES:
+            raise ConfigError(f"~mode: {mode!r}; there are {', '.join(MODES)}")
+        self.node, self.run, self.mode = node, run, mode
+        values = run.read_config()
+        if values is None:
+            raise ConfigError(f"~run: {run.config}: no such file; `handful collect` makes a run")
+        self.recipe: Recipe = resolve(Options(), values, str(run.config))
+        self.own = settings(AgentNodeSettings, "agent_node", "node/agent")
+        self._episode = rospy.Publisher("episode", wire.Episode, queue_size=10, latch=True)
+        self._status = rospy.Publisher("agent/status", wire.AgentStatus, queue_size=1, latch=True)
+        self.tally = Tally(mode)
+        self.policy = 0
+        self._told_s = 0.0
+        self._seen_phase: Phase | None = None
+        self._number = 0
+        self.gate: Gate = WatchGate() if mode == "collect" else AgentGate(self.recipe.rig)
+        self.guard, self.arm, self.judge = GuardWatch(), TopicArm(), EventJudge()
+        self.arrivals = PictureArrivals()
+        self.cameras = {
+            name: TopicCamera(name, f"{name}/color/image_raw", node.clock)
+            for name in self.recipe.rig.cameras
+        }
+        self.env = self._environment()
+        self.actor = Actor(self.env, self.tally, self.going, self._changed)
+        node.check("acting", self._report)
+
+    def going(self) -> bool:
+        """The node has not been asked to end."""
+        return not rospy.is_shutdown()
+
+    def work(self, *, episodes: int, seed: int, steps: int, demos: int) -> dict[str, Any]:
+        """Do what the mode says; what came of it, JSON-ready."""
+        gc.collect()
+        gc.freeze()  # what is loaded stays; only an episode's own garbage is looked through
+        with self.run.lock("actor"):
+            if self.mode == "evaluate":
+                result = self._evaluate(episodes, seed)
+            elif self.mode == "learn":
+                result = self._learn(seed, steps)
+            else:
+                have = collect_on(self.actor, lambda seen: None, self.run.demos, seed, demos)  # type: ignore[arg-type,return-value]
+                result = {"demos": have, "attempts": self.tally.steps}
+        self.tally.note = "done"
+        self._changed(self.tally, now=True)
+        return result
+
+    # The three modes.
+
+    def _evaluate(self, episodes: int, seed: int) -> dict[str, Any]:
+        _, path = find_checkpoint(self.run.path)
+        self._use_threads()
+        self.actor.note(f"loading {path.name}")
+        learner, extra = load_learner(path, self._device())
+        self.policy = int(learner.updates)
+
+        def act(observation: Observation) -> Any:
+            return learner.act(observation, explore=False)
+
+        act(self._blank())  # traced now, not at the first step
+        result = evaluate_on(self.actor, act, episodes, seed)
+        result |= {
+            "task": self.recipe.task,
+            "agent": self.recipe.agent_name,
+            "checkpoint": str(path),
+            "env_steps": int(extra.get("env_steps", 0)),
+            **self._latencies("all"),
+        }
+        write_json(self.run.path / "ros_result.json", result)
+        return result
+
+    def _learn(self, seed: int, steps: int) -> dict[str, Any]:
+        from handful.learn.checkpoint import CheckpointError
+        from handful.learn.handout import Receiver
+
+        self._use_threads()
+        pulse = Pulse(self.run.standing)
+        receiver: Receiver | None = None
+        while receiver is None:
+            if not self.going():
+                return {"env_steps": 0}
+            try:
+                receiver = Receiver(self.run.policy, self.env.spec, self._device(), seed)
+            except CheckpointError as error:
+                if self.run.policy.exists():
+                    raise ConfigError(str(error)) from None
+                stage = pulse.standing.stage if pulse.silent_s() < 5.0 and pulse.standing else ""
+                self.actor.note(f"the learner's first weights ({stage or 'no learner yet'})")
+                time.sleep(0.2)
+        receiver.start()
+
+        def explore(observation: Observation, taken: int) -> Any:
+            self.policy = receiver.current.version
+            return receiver.act(observation, True, taken)
+
+        beside = Beside(self.own.max_learner_silence_s, self.own.max_behind_steps)
+        try:
+            taken = learn_on(self.actor, explore, self.run.episodes, pulse, beside, seed, steps)
+        finally:
+            receiver.close()
+        return {"env_steps": taken, **self._latencies("all")}
+
+    # Making.
+
+    def _environment(self) -> CellEnv:
+        rig, own, task = self.recipe.rig, self.own, self.recipe.task_settings
+        window_s = 1.0 / own.camera_rate_hz
+        good_s = own.good_age_s if own.good_age_s is not None else 0.5 * window_s + 0.005
+        for camera in self.cameras.values():
+            camera.open()
+            camera.subscribe(self.arrivals.arrived)
+        self.arrivals.watch(self.cameras)
+        beat = FrameBeat(self.node.clock, rig.period_s, self.arrivals, window_s, good_s)
+        cameras: dict[str, Camera] = dict(self.cameras)
+        loop = ControlLoop(rig, cameras, self.arm, self.node.clock, self.gate, beat)
+        scene = RosScene(
+            lambda: self.guard.forbids,
+            self.judge,
+            self.going,
+            lambda text: self.actor.note(text),
+            self._fresh,
+            "scene/reset" if own.reset == "service" else "",
+        )
+        table = EpisodeTable(int(getattr(task, "horizon_steps", 100)), _hold_steps(task))
+        return CellEnv(loop, table, scene, self.judge, self._notice)
+
+    def _fresh(self, since_s: float) -> bool:
+        message = self.arm.message
+        return (
+            message is not None
+            and message.header.stamp.to_sec() > since_s
+            and self.arrivals.oldest_s() > since_s
+        )
+
+    def _blank(self) -> Observation:
+        import numpy as np
+
+        spec = self.env.spec
+        shape = (spec.height_px, spec.width_px, 3 * spec.frame_stack)
+        return Observation(
+            {name: np.zeros(shape, np.uint8) for name in spec.cameras},
+            np.zeros(spec.state_dim, np.float32),
+            0.0,
+        )
+
+    def _device(self) -> str:
+        return torch_device(None if self.own.device == "auto" else self.own.device)
+
+    def _use_threads(self) -> None:
+        import torch
+
+        torch.set_num_threads(self.own.threads)
+
+    # Telling.
+
+    def _notice(self, table: EpisodeTable) -> None:
+        if table.phase is self._seen_phase and table.phase is Phase.RUNNING:
+            return  # every change of phase is told, not every step
+        if table.phase is Phase.RESETTING:
+            self._number += 1
+            gc.collect()
+        self._seen_phase = table.phase
+        self._episode.publish(
+            wire.Episode(
+                header=header(rospy.get_time(), ""),
+                number=self._number,
+                phase=_PHASES[table.phase],
+                step=table.step,
+                reward=table.reward,
+                reason=table.fault_reason,
+            )
+        )
+
+    def _changed(self, tally: Tally, now: bool = False) -> None:
+        now_s = time.monotonic()
+        if not now and now_s - self._told_s < 0.5:
+            return
+        self._told_s = now_s
+        latencies = self._latencies("last")
+        self._status.publish(
+            wire.AgentStatus(
+                header=header(rospy.get_time(), ""),
+                mode=self.mode,
+                run=str(self.run),
+                policy=self.policy,
+                episodes=len(tally.outcomes),
+                successes=tally.successes,
+                steps=tally.steps,
+                missed_beats=self.env.missed_beats,
+                latency_median_ms=latencies.get("latency_median_ms", 0.0),
+                latency_p99_ms=latencies.get("latency_p99_ms", 0.0),
+                note=tally.note,
+            )
+        )
+
+    def _latencies(self, which: str) -> dict[str, float]:
+        if not isinstance(self.gate, AgentGate):
+            return {}
+        values_s = list(self.gate.all_latencies_s if which == "all" else self.gate.latencies_s)
+        if not values_s:
+            return {}
+        return {
+            "latency_median_ms": round(1e3 * statistics.median(values_s), 3),
+            "latency_p99_ms": round(1e3 * quantile(values_s, 0.99), 3),
+        }
+
+    def _report(self) -> tuple[Level, str, dict[str, str]]:
+        tally, missed = self.tally, self.env.missed_beats
+        values = {
+            "mode": self.mode,
+            "episodes": str(len(tally.outcomes)),
+            "successes": str(tally.successes),
+            "faults": str(len(tally.faults)),
+            "steps": str(tally.steps),
+            "missed beats": str(missed),
+            "policy": str(self.policy),
+        }
+        if tally.note:
+            return Level.WARN, tally.note, values
+        if missed > 0.01 * max(100, tally.steps):
+            return Level.WARN, f"{missed} beats came late", values
+        return Level.OK, f"{tally.successes} of {len(tally.outcomes)} episodes succeeded", values
+
+
+def _hold_steps(task: Any) -> int:
+    return int(getattr(task, "hold_steps", 1))
+
+
+def main(node: Node) -> None:
+    """What ``nodes/agent_node.py`` does: ``~run``, ``~mode``, ``~episodes``, ``~seed``.
+
+    It ends when the mode is done; the guard, the arm and the cameras go on.
+    """
+    try:
+        result = _work(node)
+    except Exception as error:
+        line = sentence(error)
+        if line is None:
+            raise
+        raise ConfigError(line) from None
+    told = {key: value for key, value in result.items() if not isinstance(value, list | dict)}
+    rospy.loginfo("agent: %s", told)
+    node.stop("the agent is done")
+
+
+def _work(node: Node) -> dict[str, Any]:
+    given = rospy.get_param("~run", "")
+    if not given:
+        raise ConfigError("~run: no run folder given; roslaunch handful ... run:=/path/to/run")
+    server = AgentServer(node, RunFolder(Path(given)), str(rospy.get_param("~mode", "evaluate")))
+    recipe = server.recipe
+    return server.work(
+        episodes=int(rospy.get_param("~episodes", 50)),
+        seed=int(rospy.get_param("~seed", recipe.seed)),
+        steps=int(rospy.get_param("~steps", recipe.train.steps)),
+        demos=int(rospy.get_param("~demos", recipe.train.demos)),
+    )

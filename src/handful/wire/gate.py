@@ -1,0 +1,198 @@
+"""The way to the guard's process: an action goes out, a verdict comes back.
+
+``AgentGate`` is for who decides; ``WatchGate`` for who only records what somebody else decides.
+"""
+
+import threading
+import time
+from collections import deque
+
+import numpy as np
+import rospy
+from numpy.typing import ArrayLike, NDArray
+
+from handful.contract import Observation
+from handful.msg import Action, GuardState, Verdict
+from handful.rig.action import ActionError
+from handful.rig.arm import ArmError
+from handful.rig.loop import Judged
+from handful.rig.settings import RigSettings
+from handful.wire import messages
+
+ANSWER_S = 0.1
+"""A guard that does not answer within this is not there [s]; it answers in a few ms."""
+REMEMBERED = 100
+"""Latencies that are kept."""
+
+
+class GuardWatch:
+    """What the guard says about itself, and whether it is still there.
+
+    The guard sends its commands many times a second; ``silent_s`` counts from the last one heard
+    of, on the monotonic clock.
+    """
+
+    def __init__(self) -> None:
+        from handful.msg import Command
+
+        self._state: GuardState | None = None
+        self._heard_s = -np.inf
+        rospy.Subscriber("guard/state", GuardState, self._on_state, queue_size=1, tcp_nodelay=True)
+        rospy.Subscriber("guard/command", Command, self._on_command, queue_size=1, tcp_nodelay=True)
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since the guard's last command."""
+        return time.monotonic() - self._heard_s
+
+    @property
+    def forbids(self) -> str:
+        """Why nothing may move now; empty: it may."""
+        state = self._state
+        if state is None or self.silent_s > 0.5:
+            return "the guard is silent"
+        return "" if state.mode == GuardState.READY else state.reason
+
+    def _on_state(self, message: GuardState) -> None:
+        self._state = message
+
+    def _on_command(self, _: object) -> None:
+        self._heard_s = time.monotonic()
+
+
+class AgentGate:
+    """``rig.loop.Gate`` over ``SOURCE/action`` and ``guard/verdict``.
+
+    latencies_s: from the capture of the oldest picture to the guard's decision, the last hundred;
+    all_latencies_s: since the start.
+    """
+
+    def __init__(self, settings: RigSettings, source: str = "agent") -> None:
+        self._dim = 5 if settings.action.yaw_step_rad > 0.0 else 4
+        self._source, self._sequence = source, 0
+        self._answered = threading.Condition()
+        self._answer: messages.Judged | None = None
+        self.latencies_s: deque[float] = deque(maxlen=REMEMBERED)
+        self.all_latencies_s: list[float] = []
+        self._actions = rospy.Publisher(f"{source}/action", Action, queue_size=2, tcp_nodelay=True)
+        rospy.Subscriber(
+            "guard/verdict", Verdict, self._on_verdict, queue_size=20, tcp_nodelay=True
+        )
+
+    @property
+    def connected(self) -> bool:
+        """Somebody listens to the actions."""
+        return bool(self._actions.get_num_connections() > 0)
+
+    def begin(self) -> None:
+        """Nothing: the guard knows where the arm stands."""
+
+    def rest(self) -> None:
+        """Tell the guard that the silence to come is meant."""
+        self._sequence += 1
+        self._actions.publish(
+            messages.to_action(
+                np.empty(0),
+                stamp_s=rospy.get_time(),
+                sequence=self._sequence,
+                source=self._source,
+                rest=True,
+            )
+        )
+
+    def submit(self, action: ArrayLike, seen: Observation) -> Judged:
+        """Publish ``action`` (A,) and wait for the verdict on it.
+
+        Raises:
+            ActionError: wrong shape or not finite; nothing was sent, and the guard holds the arm
+                when nothing else comes.
+            ArmError: the guard does not answer.
+        """
+        values = np.asarray(action, np.float32)
+        if values.shape != (self._dim,) or not np.isfinite(values).all():
+            raise ActionError(
+                f"action: expected {self._dim} finite numbers, got {np.asarray(action).tolist()}"
+            )
+        self._sequence += 1
+        sequence = self._sequence
+        self._actions.publish(
+            messages.to_action(values, stamp_s=seen.stamp_s, sequence=sequence, source=self._source)
+        )
+        deadline_s = time.monotonic() + ANSWER_S
+        with self._answered:
+            while self._answer is None or self._answer.sequence != sequence:
+                rest_s = deadline_s - time.monotonic()
+                if rest_s <= 0.0:
+                    raise ArmError(
+                        f"guard/verdict: the guard did not answer action {sequence} within "
+                        f"{ANSWER_S} s; is guard_node running?"
+                    )
+                self._answered.wait(rest_s)
+            answer = self._answer
+        self.latencies_s.append(answer.stamp_s - seen.stamp_s)
+        self.all_latencies_s.append(answer.stamp_s - seen.stamp_s)
+        return judged(answer)
+
+    def _on_verdict(self, message: Verdict) -> None:
+        if message.source != self._source:
+            return
+        answer = messages.verdict(message)
+        with self._answered:
+            self._answer = answer
+            self._answered.notify_all()
+
+
+class WatchGate:
+    """``rig.loop.Gate`` for a recorder: ``submit`` waits for what the guard rules on next.
+
+    The action it is given does not matter. Steps of all sources but the agent's count.
+    """
+
+    def __init__(self, patience_s: float = 10.0) -> None:
+        self._patience_s = patience_s
+        self._answered = threading.Condition()
+        self._ruled: deque[messages.Judged] = deque(maxlen=100)
+        rospy.Subscriber(
+            "guard/verdict", Verdict, self._on_verdict, queue_size=20, tcp_nodelay=True
+        )
+
+    def begin(self) -> None:
+        """Forget what was ruled on before the episode."""
+        with self._answered:
+            self._ruled.clear()
+
+    def rest(self) -> None:
+        """Nothing: somebody else acts."""
+
+    def submit(self, action: ArrayLike, seen: Observation) -> Judged:
+        """The next verdict on somebody's step. Raises ``ArmError`` when none comes."""
+        with self._answered:
+            if not self._answered.wait_for(lambda: len(self._ruled) > 0, self._patience_s):
+                raise ArmError(
+                    f"guard/verdict: nobody has moved the arm for {self._patience_s:g} s"
+                )
+            return judged(self._ruled.popleft())
+
+    def _on_verdict(self, message: Verdict) -> None:
+        if message.source == "agent" or message.reason == "rests":
+            return
+        answer = messages.verdict(message)
+        with self._answered:
+            self._ruled.append(answer)
+            self._answered.notify_all()
+
+
+def judged(answer: messages.Judged) -> Judged:
+    """The guard's message as the loop wants it."""
+    executed: NDArray[np.float32] = answer.executed
+    return Judged(
+        executed,
+        answer.step_m,
+        answer.status,
+        answer.reason,
+        held=answer.status not in _MOVED,
+        latched=answer.status == "held",
+    )
+
+
+_MOVED = ("ok", "slowed", "at_wall")

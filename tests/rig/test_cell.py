@@ -1,0 +1,147 @@
+"""A cell of parts as an environment: who ends an episode, and what a fault leaves behind."""
+
+from collections import deque
+
+import numpy as np
+import pytest
+
+from handful.rig.cell import CellEnv, EpisodeFault, Said, SceneError
+from handful.rig.episode import EpisodeError, EpisodeTable, Phase
+from handful.rig.loop import ControlLoop, Judged
+from handful.rig.settings import RigSettings
+from tests.fakes import CounterCamera, FakeClock, PerfectArm
+
+STAY = [0.0, 0.0, 0.0, 1.0]
+
+
+class Scripted:
+    """Scene and judge in one: does and says what the test has put in."""
+
+    def __init__(self) -> None:
+        self.seeds: list[int] = []
+        self.trouble = ""
+        self.goals: deque[bool] = deque()
+        self.words: deque[Said] = deque()
+
+    def prepare(self, seed: int) -> None:
+        if self.trouble:
+            raise SceneError(self.trouble)
+        self.seeds.append(seed)
+
+    def met(self) -> bool:
+        return self.goals.popleft() if self.goals else False
+
+    def said(self) -> Said:
+        return self.words.popleft() if self.words else Said()
+
+
+class Cell:
+    def __init__(self, horizon: int = 6, hold_steps: int = 2, gate=None) -> None:
+        clock = FakeClock()
+        self.camera, self.arm = CounterCamera(clock), PerfectArm(clock)
+        self.camera.open()
+        settings = RigSettings.model_validate({"cameras": {"third": {}}})
+        self.script, self.phases = Scripted(), []
+        self.loop = ControlLoop(settings, {"third": self.camera}, self.arm, clock, gate)
+        self.env = CellEnv(
+            self.loop,
+            EpisodeTable(horizon, hold_steps),
+            self.script,
+            self.script,
+            lambda table: self.phases.append(table.phase),
+        )
+
+
+def test_success_is_held_and_ends_the_episode() -> None:
+    cell = Cell()
+    cell.env.reset(7)
+    cell.script.goals.extend([True, False, True, True])
+    ends = [cell.env.step(STAY) for _ in range(4)]
+    assert [t.last for t in ends] == [False, False, False, True]
+    assert (ends[-1].reward, ends[-1].discount, ends[-1].info["success"]) == (1.0, 0.0, True)
+    assert cell.script.seeds == [7]
+    assert cell.phases[:3] == [Phase.RESETTING, Phase.RUNNING, Phase.RUNNING]
+    assert cell.phases[-1] is Phase.SUCCEEDED
+    with pytest.raises(EpisodeError):
+        cell.env.step(STAY)
+
+
+def test_out_of_time_is_not_the_end_of_the_future() -> None:
+    cell = Cell(horizon=3)
+    cell.env.reset(0)
+    last = [cell.env.step(STAY) for _ in range(3)][-1]
+    assert (last.last, last.reward, last.discount) == (True, 0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("end", "reward", "discount"),
+    [(Phase.SUCCEEDED, 1.0, 0.0), (Phase.FAILED, 0.0, 0.0), (Phase.TIMED_OUT, 0.0, 1.0)],
+)
+def test_a_person_may_end_it(end: Phase, reward: float, discount: float) -> None:
+    cell = Cell()
+    cell.env.reset(0)
+    cell.script.words.append(Said(end, "keyboard"))
+    last = cell.env.step(STAY)
+    assert (last.last, last.reward, last.discount) == (True, reward, discount)
+    assert last.info["said_by"] == "keyboard"
+
+
+def test_what_was_said_before_the_episode_does_not_end_it() -> None:
+    cell = Cell()
+    cell.script.words.append(Said(Phase.SUCCEEDED, "keyboard"))
+    cell.env.reset(0)
+    assert not cell.env.step(STAY).last
+
+
+def test_a_camera_that_falls_silent_is_a_fault_and_the_next_episode_can_begin() -> None:
+    cell = Cell()
+    cell.env.reset(0)
+    cell.env.step(STAY)
+    cell.camera.frozen = True
+    with pytest.raises(EpisodeFault, match="'third': frame is"):
+        for _ in range(5):
+            cell.env.step(STAY)
+    assert cell.phases[-1] is Phase.FAULTED
+    assert "third" in cell.env.table.fault_reason
+    with pytest.raises(EpisodeError):
+        cell.env.step(STAY)
+    cell.camera.frozen = False
+    cell.env.reset(1)
+    assert not cell.env.step(STAY).last
+
+
+def test_a_scene_that_cannot_be_put_up_is_a_fault() -> None:
+    cell = Cell()
+    cell.script.trouble = "no cube"
+    with pytest.raises(EpisodeFault, match="no cube"):
+        cell.env.reset(0)
+    assert cell.env.table.phase is Phase.FAULTED
+
+
+class HeldGate:
+    """A guard in another process that a person has stopped."""
+
+    def __init__(self) -> None:
+        self.rests = 0
+
+    def begin(self) -> None:
+        pass
+
+    def rest(self) -> None:
+        self.rests += 1
+
+    def submit(self, action, seen) -> Judged:
+        return Judged(
+            np.zeros(4, np.float32), np.zeros(3), "held", "stopped: e-stop", held=True, latched=True
+        )
+
+
+def test_a_held_guard_faults_the_episode_and_the_silence_is_announced() -> None:
+    gate = HeldGate()
+    cell = Cell(gate=gate)
+    cell.env.reset(0)
+    with pytest.raises(EpisodeFault, match="e-stop"):
+        cell.env.step(STAY)
+    assert gate.rests == 1
+    cell.env.fault("again")
+    assert cell.env.table.fault_reason == "stopped: e-stop"
