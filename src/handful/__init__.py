@@ -12,6 +12,17 @@ The workshop: metres, radians, seconds, frames; no torch, no ROS
     rig.settings             what can be set about the rig
     rig.clock                the wall's time, and a beat that counts what it missed
     rig.camera               the door every camera comes through: latest(max_age) -> Frame
+    rig.camera_settings      what can be set about a camera: device, picture, patience, mount
+    rig.calibration          what a lens does to a picture, and to a part of it
+    rig.source               what a device is: it delivers, gets lost and is opened again
+    rig.device_clock         a camera's own clock read on the cell's
+    rig.frozen               the camera that answers but sees no more
+    rig.streaming            any source as a camera: newest frame, stale, frozen, reconnecting
+    rig.realsense_frames     librealsense's framesets to pictures
+    rig.realsense            a RealSense that is connected
+    rig.recording            a recorded RealSense
+    rig.webcam               a webcam, or a video file
+    rig.cameras              settings to camera
     rig.arm                  the door every arm comes through: state, send, stop
     rig.arm_settings         when an arm obeys, and how patient its gripper is
     rig.obey                 follow the guard this beat, or stand still and say why
@@ -97,6 +108,12 @@ The wire: the doors to ROS, and the only room that knows it
     wire.parameters          settings of a node, from a file or the parameter server
     wire.watch               whether the ROS master is still there, and still the same
     wire.node                what every node does alike: start, report, watch, end in words
+    wire.gate                an action out, the guard's verdict back
+    wire.senses              the newest arm state, and when pictures come in
+    wire.scene               who puts an episode's scene up, and who says how it ended
+    wire.agent_settings      what can be set about the agent's node
+    wire.agent               the agent's process: evaluate, learn, collect
+    wire.learner             the learner's process, and how it stands
     wire.arm                 guard/command in, one real arm, arm/state out
     wire.arms.settings       which controller, which gripper, where the state comes from
     wire.arms.build          these settings to the parts that drive one arm
