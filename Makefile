@@ -11,13 +11,16 @@ ARGS ?=
 export PYTHON TORCH_INDEX
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint format type law clean setup setup-dev
+.PHONY: help demo robot-demo test check lint format type law clean ros setup setup-dev
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 demo: setup ## ten demonstrations to a skill in the twin; results in runs/demo/
 	.venv/bin/handful demo $(ARGS)
+
+robot-demo: ros ## the same skill over ROS: cameras, agent, guard, and the twin in the robot's place
+	.venv/bin/handful robot-demo $(ARGS)
 
 test: setup-dev ## the tests
 	.venv/bin/python -m pytest $(ARGS)
@@ -41,9 +44,12 @@ law: setup-dev ## who may import whom
 setup: ## .venv for running
 	@scripts/setup.sh run
 
+ros: ## .venv for a robot: ROS from apt, our messages, the camera's library
+	@scripts/setup.sh ros
+
 setup-dev: ## .venv for developing
 	@scripts/setup.sh dev
 
 clean: ## remove .venv, caches and build folders; runs/ stays
-	rm -rf .venv .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist src/*.egg-info
+	rm -rf .venv .catkin .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist src/*.egg-info
 	find src sim config tests benchmarks scripts \( -name __pycache__ -o -name '*.nb[ic]' \) -prune -exec rm -rf {} +

@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
-# Makes .venv ready for running (`run`) or for developing (`dev`); a few milliseconds when it already is.
+# Makes .venv ready for running (`run`), for a robot (`ros`) or for developing (`dev`); a few milliseconds when it already is.
 #
 #   scripts/setup.sh run    what `make demo` needs: requirements.txt and handful itself
+#   scripts/setup.sh ros    the same, and what `make robot-demo` needs: requirements-ros.txt, Debian's ROS, our messages
 #   scripts/setup.sh dev    the same, and what `make test` and `make check` need: requirements-dev.txt
+#
+# Where there is no ROS to be had, `dev` says so and goes on, and `ros` ends.
 #
 # PYTHON       the interpreter under .venv; default /usr/bin/python3, so that Debian's rospy is visible
 # TORCH_INDEX  a package index to take torch from, for example PyTorch's own CPU wheels
@@ -19,27 +22,32 @@ log=$venv/setup.log
 lists_of() {
     case $1 in
         run) echo requirements.txt ;;
-        dev) echo requirements.txt requirements-dev.txt ;;
-        *) echo "setup: unknown kind '$1'; there are: run, dev" >&2; return 2 ;;
+        ros) echo requirements.txt requirements-ros.txt ;;
+        dev) echo requirements.txt requirements-ros.txt requirements-dev.txt ;;
+        *) echo "setup: unknown kind '$1'; there are: run, ros, dev" >&2; return 2 ;;
     esac
 }
 read -ra lists <<<"$(lists_of "$kind")"
 [ ${#lists[@]} -gt 0 ] || exit 2
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 PIP_ROOT_USER_ACTION=ignore
+ros_path=${PYTHONPATH:-} # where a sourced ROS has its Python; it would lead pip astray
 unset PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-say() { echo "setup: $*"; }
+say() { printf 'setup: %s\n' "$@"; }
 fail() { printf 'setup: %s\n' "$@" >&2; exit 1; }
+# shellcheck source=scripts/ros.sh
+. scripts/ros.sh
 
-# What a stamp says: which lists were installed, and into which folder. `dev` holds all of `run`.
+# What a stamp says: which lists were installed, and into which folder. `dev` holds all of `ros`, and that all of `run`.
 stamp() { # shellcheck disable=SC2046
     { cat $(lists_of "$1") constraints.txt pyproject.toml setup.py scripts/setup.sh; echo "$here"; } | sha256sum
 }
 torch_is_right() { [ -z "${TORCH_INDEX:-}" ] || [ "$TORCH_INDEX" = "$(cat "$venv/.torch-index" 2>/dev/null)" ]; }
-is_ready() {
+venv_is_ready() {
     [ -x "$venv/bin/python" ] && [ ! -e "$venv/.unfinished" ] && torch_is_right &&
         [ "$(cat "$venv/.ready-$kind" 2>/dev/null)" = "$(stamp "$kind")" ]
 }
+is_ready() { venv_is_ready && ros_is_ready; }
 is_ready && exit 0
 
 # One set-up at a time; a second one waits here and then finds everything done.
@@ -69,19 +77,32 @@ install_system_packages() {
     # OpenCV needs the two above; the twin's EGL renderer, worth having with a GPU only, needs this one.
     ! has_gpu || "$python" -c 'import ctypes; ctypes.CDLL("libEGL.so.1")' 2>/dev/null || missing+=(libegl1)
     [ ${#missing[@]} -gt 0 ] || return 0
-    local install="apt-get update && apt-get install -y --no-install-recommends ${missing[*]}"
     command -v apt-get >/dev/null ||
         fail "missing system packages (Debian's names): ${missing[*]}." "Install them with your system's package manager, then run make again."
-    local as_root=()
-    if [ "$(id -u)" != 0 ]; then
-        sudo -n true 2>/dev/null ||
-            fail "missing system packages, and no right to install them. Run this as root (sudo or su), then make again:" \
-                "    sh -c '$install'"
-        as_root=(sudo -n)
-    fi
-    say "installing system packages: ${missing[*]}"
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive sh -c "$install" >"$here/.setup-apt.log" 2>&1 ||
-        { tail -n 5 "$here/.setup-apt.log" >&2; fail "apt-get failed; all it said is in .setup-apt.log. By hand: $install"; }
+    may_install ||
+        fail "missing system packages, and no right to install them. Run this as root (sudo or su), then make again:" \
+            "    sh -c 'apt-get update && apt-get install -y --no-install-recommends ${missing[*]}'"
+    apt_update
+    apt_install "system packages" "${missing[@]}" ||
+        fail "apt-get failed; all it said is in .setup-apt.log. By hand: apt-get install ${missing[*]}"
+}
+
+as_root=()
+may_install() {
+    [ "$(id -u)" != 0 ] || return 0
+    sudo -n true 2>/dev/null && as_root=(sudo -n)
+}
+updated=
+apt_update() {
+    [ -n "$updated" ] || "${as_root[@]}" apt-get update >"$here/.setup-apt.log" 2>&1 || true # what fails, fails at the install
+    updated=yes
+}
+apt_install() { # WHAT PACKAGES...
+    local what=$1
+    shift
+    say "installing $what: $*"
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@" >>"$here/.setup-apt.log" 2>&1 ||
+        { tail -n 5 "$here/.setup-apt.log" >&2; return 1; }
     rm -f "$here/.setup-apt.log"
 }
 
@@ -145,18 +166,32 @@ check_gpu() {
     }
 }
 
+fill_venv() {
+    build_venv
+    touch "$venv/.unfinished"
+    held=() # constraints.txt was taken on Python 3.11
+    [ "$version" != 3.11 ] || held=(-c constraints.txt)
+    install_torch # first, so that no other package picks a torch of its own
+    say "installing ${lists[*]}"
+    pip_install "${lists[*]}" "${held[@]}" "${lists[@]/#/-r}"
+    pip_install "handful itself (pyproject.toml)" --no-deps --no-build-isolation --editable "$here"
+    "$venv/bin/python" -m pip check >>"$log" 2>&1 || say "note: pip check has remarks; see the end of .venv/setup.log"
+    check_gpu
+    rm -f "$venv/.unfinished"
+    for each in run ros dev; do
+        stamp "$each" >"$venv/.ready-$each"
+        [ "$each" != "$kind" ] || break
+    done
+}
+
 check_python
-install_system_packages
-build_venv
-touch "$venv/.unfinished"
-held=() # constraints.txt was taken on Python 3.11
-[ "$version" != 3.11 ] || held=(-c constraints.txt)
-install_torch # first, so that no other package picks a torch of its own
-say "installing ${lists[*]}"
-pip_install "${lists[*]}" "${held[@]}" "${lists[@]/#/-r}"
-pip_install "handful itself (pyproject.toml)" --no-deps --no-build-isolation --editable "$here"
-"$venv/bin/python" -m pip check >>"$log" 2>&1 || say "note: pip check has remarks; see the end of .venv/setup.log"
-check_gpu
-rm -f "$venv/.unfinished"
-for each in run "$kind"; do stamp "$each" >"$venv/.ready-$each"; done
+venv_is_ready || install_system_packages
+with_ros=
+[ "$kind" = run ] || { install_ros && with_ros=yes; } # before the long downloads: it may have to say no
+venv_is_ready || fill_venv
+rm -f "$venv/.without-ros"
+if [ -n "$with_ros" ]; then
+    messages_are_ready || build_messages || with_ros=
+fi
+[ "$kind" = run ] || [ -n "$with_ros" ] || touch "$venv/.without-ros"
 say "ready (.venv)"

@@ -1,81 +1,16 @@
 """scripts/setup.sh against a fake Python that writes down what it is asked and installs nothing."""
 
-import os
 import shutil
-import subprocess
 import time
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[1]
-FILES = [
-    "requirements.txt",
-    "requirements-dev.txt",
-    "constraints.txt",
-    "pyproject.toml",
-    "setup.py",
-]
-
-# A python that can make a .venv (of copies of itself) and "installs" by taking a note.
-FAKE = """#!/bin/bash
-case "$*" in
-    *version_info*) echo "${FAKE_VERSION:-3.11}" ;;
-    --version) echo "Python ${FAKE_VERSION:-3.11}" ;;
-    *libGL.so*) [ -z "$FAKE_NO_LIBGL" ] ;;
-    *"-m venv"*)
-        for folder; do :; done
-        mkdir -p "$folder/bin" && cp "$0" "$folder/bin/python"
-        echo "#!$folder/bin/python" >"$folder/bin/pip" ;;
-    *"-m pip install"*)
-        echo "$@" >>"$FAKE_NOTES"
-        [ -z "$FAKE_KILL" ] || kill -9 $PPID
-        [ -z "$FAKE_BROKEN" ] || { echo "ERROR: disk is full"; exit 1; } ;;
-    *"-m pip show"*) [ -s "$FAKE_NOTES" ] ;;
-    *'version("torch")'*) grep -oP '(?<=^torch==).*' requirements.txt ;;
-esac
-"""
-
-
-class Checkout:
-    """A folder with what the script reads, and the notes of the fake Python."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.fake = folder / "handful", folder / "python"
-        self.notes, self.bin = folder / "notes", folder / "bin"
-        (self.folder / "scripts").mkdir(parents=True)
-        for name in [*FILES, "scripts/setup.sh"]:
-            shutil.copy(ROOT / name, self.folder / name)
-        self.fake.write_text(FAKE)
-        self.fake.chmod(0o755)
-        self.bin.mkdir()
-
-    def setup(self, kind: str = "run", **extra: str) -> subprocess.CompletedProcess[str]:
-        env = {"PYTHON": str(self.fake), "FAKE_NOTES": str(self.notes), "HOME": str(self.folder)}
-        env["PATH"] = f"{self.bin}:{os.environ['PATH']}"
-        script = str(self.folder / "scripts/setup.sh")
-        return subprocess.run(
-            [script, kind], env=env | extra, capture_output=True, text=True, timeout=30
-        )
-
-    def take_notes(self) -> list[str]:
-        """What pip was asked to install since the last look."""
-        lines = self.notes.read_text().splitlines() if self.notes.exists() else []
-        self.notes.write_text("")
-        return lines
-
-    def command(self, name: str, body: str) -> None:
-        """Put a program before all others on the PATH."""
-        path = self.bin / name
-        path.write_text(f"#!/bin/bash\n{body}\n")
-        path.chmod(0o755)
+from setup_kit import FAKE, Checkout
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Checkout:
-    checkout = Checkout(tmp_path)
-    checkout.command("nvidia-smi", "exit 1")
-    return checkout
+    return Checkout(tmp_path)
 
 
 def test_torch_comes_first_and_a_second_run_does_nothing(checkout: Checkout) -> None:
@@ -168,10 +103,10 @@ def test_without_rights_it_says_which_command_to_run_as_root(checkout: Checkout)
 def test_with_sudo_it_installs_what_is_missing(checkout: Checkout) -> None:
     checkout.command("id", "echo 1000")
     checkout.command("sudo", f'shift; echo "$@" >>{checkout.folder}/asked; exec "$@"')
-    checkout.command("apt-get", f'echo "$@" >>{checkout.folder}/apt')
+    checkout.command("apt-get", f'echo "$@" >>{checkout.apt}')
     done = checkout.setup(FAKE_NO_LIBGL="1")
     assert done.returncode == 0, done.stderr
-    assert "libgl1" in (checkout.folder / "apt").read_text()
+    assert "libgl1" in checkout.apt.read_text()
     assert "apt-get" in (checkout.folder / "asked").read_text()
 
 
