@@ -79,6 +79,7 @@ How a run is conducted
     workflow.train           the online loop
     workflow.beside          the same in two processes: this one learns from the other's log
     workflow.robot           and that one acts: episodes over a cell of parts
+    workflow.robot_demo      all of it over ROS, with the twin in the robot's place
     workflow.outcomes        one episode of a policy that only acts
     workflow.evaluate        the number that counts, over unseen worlds
     workflow.demo            the whole story in one go

@@ -226,7 +226,7 @@ def report(**given: Any) -> None:
 
 
 @cli.command(short_help="Measure speed on this machine.")
-@click.argument("what", type=click.Choice(["twin", "learner"]))
+@click.argument("what", type=click.Choice(["twin", "learner", "ros"]))
 @click.option(
     "--benchmarks",
     type=click.Path(path_type=Path, file_okay=False),
@@ -238,14 +238,15 @@ def report(**given: Any) -> None:
     "--seconds",
     type=click.FloatRange(min=0, min_open=True),
     metavar="S",
-    help="Time for each case [s]; longer is steadier.  [default: twin 5, learner 20]",
+    help="Time for each case [s]; longer is steadier.  [default: twin 5, learner 20, ros 60]",
 )
 @output_options
 def bench(**given: Any) -> None:
     """Measure speed on this machine, side by side with others.
 
     twin: environment steps and frames a second, against panda-gym. learner: updates a second of
-    each profile against the published update, latency of the policy, memory a transition.
+    each profile against the published update, latency of the policy, memory a transition. ros: from
+    a picture to the guarded command while the learner trains, against a loop of the usual kind.
 
     \b
     Example: handful bench learner --json learner.json
@@ -284,6 +285,41 @@ def demo(**given: Any) -> None:
     from handful.workflow import commands
 
     commands.demo_command(_ask(given))
+
+
+@cli.command(name="robot-demo", short_help="The closed loop over ROS, with the twin as the robot.")
+@click.option(
+    "--run",
+    "run_dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("runs/demo"),
+    show_default=True,
+    help="The run whose policy acts; it is made by `handful demo` when it is not there.",
+)
+@click.option(
+    "--episodes", type=click.IntRange(1), default=50, show_default=True, help="How many episodes."
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 99),
+    default=0,
+    show_default=True,
+    help="Which unseen worlds, as for handful evaluate.",
+)
+@click.option("--rviz", is_flag=True, help="Show it in RViz (package rviz).")
+@output_options
+def robot_demo(**given: Any) -> None:
+    """Close the loop over ROS: roscore, the twin in the robot's place, guard, agent, N episodes.
+
+    Starts launch/evaluate.launch under a ROS master of its own and prints success, latencies and
+    late beats, beside those of the evaluation in one process. Needs ROS: `make ros` (docs/ros.md).
+
+    \b
+    Example: handful robot-demo --episodes 20
+    """
+    from handful.workflow import commands
+
+    commands.robot_demo_command(given)
 
 
 def _ask(given: dict[str, Any]) -> dict[str, Any]:

@@ -204,6 +204,14 @@ class AgentServer:
             self._number += 1
             gc.collect()
         self._seen_phase = table.phase
+        if table.last:
+            reason = f": {table.fault_reason}" if table.fault_reason else ""
+            number, phase = self._number, table.phase.value
+            rospy.loginfo(
+                "agent: episode %d: %s after %d steps%s", number, phase, table.step, reason
+            )
+        elif table.phase is Phase.RUNNING and self._number == 1:
+            rospy.loginfo("agent: ready")
         self._episode.publish(
             wire.Episode(
                 header=header(rospy.get_time(), ""),

@@ -7,7 +7,7 @@ from typing import Any
 
 from handful.workflow.errors import RunError
 
-WHAT = ("twin", "learner")
+WHAT = ("twin", "learner", "ros")
 
 
 def run_bench(what: str, folder: Path, **options: Any) -> dict[str, Any]:

@@ -170,6 +170,18 @@ def demo_command(given: dict[str, Any]) -> None:
     _json(given, story.result)
 
 
+def robot_demo_command(given: dict[str, Any]) -> None:
+    """``handful robot-demo``."""
+    from handful.workflow.robot_demo import robot_demo, train_first, words, workspace
+
+    console, run = Console(given.get("json_path") == "-"), RunFolder(given["run_dir"])
+    workspace()
+    train_first(run, console)
+    result = robot_demo(run, given["episodes"], given["seed"], console, bool(given.get("rviz")))
+    console.say(words(result, run))
+    _json(given, result)
+
+
 def _begin(given: dict[str, Any]) -> tuple[Console, RunFolder]:
     folder = given.get("run_dir") or Path("runs") / (given.get("task") or DEFAULT_TASK)
     return Console(given.get("json_path") == "-"), RunFolder(folder)
