@@ -107,6 +107,9 @@ The wire: the doors to ROS, and the only room that knows it
     wire.messages            the contract's words to messages and back
     wire.clock               ROS time, which may be simulated and may go back
     wire.parameters          settings of a node, from a file or the parameter server
+    wire.twin                the twin behind the topics of cameras and arm
+    wire.twin_mounts         where its cameras are bolted on, as /tf_static
+    wire.markers             what RViz shows of the guard: box, target, verdict
     wire.watch               whether the ROS master is still there, and still the same
     wire.node                what every node does alike: start, report, watch, end in words
     wire.gate                an action out, the guard's verdict back
@@ -115,6 +118,7 @@ The wire: the doors to ROS, and the only room that knows it
     wire.agent_settings      what can be set about the agent's node
     wire.agent               the agent's process: evaluate, learn, collect
     wire.learner             the learner's process, and how it stands
+    wire.guard               actions in, verdicts and commands out; watchdogs on a steady clock
     wire.arm                 guard/command in, one real arm, arm/state out
     wire.arms.settings       which controller, which gripper, where the state comes from
     wire.arms.build          these settings to the parts that drive one arm

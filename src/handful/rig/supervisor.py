@@ -35,7 +35,7 @@ class Supervisor:
     def __init__(self, rig: RigSettings, watch: GuardNodeSettings) -> None:
         if watch.max_action_silence_s <= rig.period_s:
             raise ConfigError(
-                f"guard_node.max_action_silence_s is {watch.max_action_silence_s} s, and actions "
+                f"guard.max_action_silence_s is {watch.max_action_silence_s} s, and actions "
                 f"come every {rig.period_s} s (rig.control_rate_hz); it must be longer"
             )
         self._watch = watch

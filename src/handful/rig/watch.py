@@ -23,7 +23,7 @@ class GuardNodeSettings(Settings):
     max_camera_silence_s: float = Field(default=0.25, ge=0.0)
     max_clock_slip_s: float = Field(default=0.02, ge=0.0)
     max_bad_actions: int = Field(default=3, ge=1)
-    max_lead_m: float = Field(default=0.12, gt=0.0)
+    max_lead_m: float = Field(default=0.16, gt=0.0)
     sender_memory_s: float = Field(default=1.0, gt=0.0)
     time_scale: float = Field(default=1.0, gt=0.0, le=100.0)
     start_ready: bool = False
