@@ -18,15 +18,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from peers import Peer, PeerError
-
-from handful.config import load
-from handful.rig.settings import RigSettings
 from handful_twin import TwinTaskEnv, make_env
 from handful_twin.demonstrate import Demonstrator
 from handful_twin.renderers import Backend, make_renderer
 from handful_twin.settings import TwinSettings
 from handful_twin.twin_camera import TwinCamera
+from peers import Peer, PeerError
+
+from handful.config import load
+from handful.rig.settings import RigSettings
 
 ROUNDS = 5
 PEER_PACKAGES = ("panda-gym==3.0.7", "pybullet==3.2.7")
