@@ -45,9 +45,9 @@ ROOMS = {
     "handful.contract": room(),
     "handful.config": room(),
     "handful.wire": room(*HALLWAY, *GENERATED, "handful.rig", "handful.wire", foreign=("ros",)),
-    "handful.wire.agent": room(  # the GPU process, alone on the wire, may know the learner
-        *HALLWAY, *GENERATED, "handful.", foreign=("ros", "torch")
-    ),
+    # The GPU processes, alone on the wire, may know the learner.
+    "handful.wire.agent": room(*HALLWAY, *GENERATED, "handful.", foreign=("ros", "torch")),
+    "handful.wire.learner": room(*HALLWAY, *GENERATED, "handful.", foreign=("ros", "torch")),
     "handful.wire.twin": room(  # the twin in the robot's place
         *HALLWAY,
         *GENERATED,
@@ -225,3 +225,21 @@ def test_the_workshop_runs_without_torch_ros_or_pybullet() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     ).stdout
     assert modules_loaded.strip() == "[]"
+
+
+def test_what_watches_the_arm_starts_without_torch_or_pybullet() -> None:
+    """Guard, arm, cameras and operator start at once: no import of theirs brings the learner."""
+    pytest.importorskip("rospy", reason="NO ROS HERE; to test it: make test on Debian 12")
+    pytest.importorskip("handful.msg", reason="NO ROS HERE; to test it: make test on Debian 12")
+    heavy = ("handful.wire.agent", "handful.wire.learner", "handful.wire.twin")
+    modules = [module_of(p) for p in FILES if below(module_of(p), "handful.wire")]
+    light = [m for m in modules if not m.startswith(heavy)]
+    script = (
+        f"import importlib, sys\nfor m in {light}: importlib.import_module(m)\n"
+        "print([m for m in ('torch', 'pybullet', 'handful_twin', 'handful.learn',"
+        " 'handful.workflow') if m in sys.modules])"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    ).stdout
+    assert loaded.strip() == "[]"
