@@ -26,8 +26,8 @@ sources = st.sampled_from(["teleop", "reset", "script", "agent", "agent", "ghost
 pauses = st.sampled_from([0.0, 0.0, 1e-5, 1e-3, 0.02, 0.1]) | st.floats(0.0, 0.3)
 
 
-def hostile_values(rng: np.random.Generator, dim: int) -> list[float]:
-    """Anything a broken or malicious sender may put into an action."""
+def hostile_values(rng: np.random.Generator, dim: int, bias: float) -> list[float]:
+    """Anything a broken or malicious sender may put into an action; bias: where it pushes."""
     kind = rng.integers(10)
     if kind == 0:
         dim = int(rng.integers(0, 9))
@@ -35,7 +35,7 @@ def hostile_values(rng: np.random.Generator, dim: int) -> list[float]:
     if kind == 1 and dim:
         values[rng.integers(dim)] = rng.choice([math.nan, math.inf, -math.inf])
     if kind in (2, 3, 4):
-        values = np.sign(values)
+        values = np.sign(values + bias)
     return [float(v) for v in values]
 
 
@@ -194,7 +194,8 @@ def test_a_hundred_thousand_hostile_actions(rig: RigSettings) -> None:
         before_m = cell.order.command.p_BT_m
         source = "agent" if rng.random() < 0.9 else str(rng.choice(["teleop", "ghost"]))
         age_s = float(rng.choice([0.0, 0.0, 0.0, 0.1, 0.31, -0.1, math.nan, 1e12]))
-        ruling = cell.act(hostile_values(rng, 4), source, age_s=age_s, rest=rng.random() < 0.1)
+        rest = bool(rng.random() < (0.5 if source == "teleop" else 0.05))
+        ruling = cell.act(hostile_values(rng, 4, bias=math.sin(number / 3000)), source, age_s=age_s, rest=rest)
         statuses[ruling.status] = statuses.get(ruling.status, 0) + 1
         order = cell.order
         goal_m = order.command.p_BT_m
@@ -204,7 +205,8 @@ def test_a_hundred_thousand_hostile_actions(rig: RigSettings) -> None:
             path.add(cell.now_s, float(np.linalg.norm(goal_m - before_m)))
     path.check(rig.period_s)
     print(f"{1e6 * (time.monotonic() - began_s) / 100_000:.0f} us an action, {statuses}")
-    assert {"ok", "slowed", "at_wall", "stale", "not_finite", "refused"} <= set(statuses)
+    expected = {"ok", "slowed", "stale", "not_finite", "refused"}
+    assert expected | ({"at_wall"} if rig is RIG else set()) <= set(statuses)
 
 
 @given(pauses=st.lists(st.floats(0.0, 0.12), min_size=2, max_size=30), seed=st.integers(0, 99))
