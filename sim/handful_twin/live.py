@@ -78,13 +78,14 @@ class LiveTwin:
         """The cell's time [s]."""
         return self.stage.world.time_s + self._offset_s
 
-    def reset(self, seed: int) -> float:
-        """Put the scene of ``seed`` up, exactly as ``TwinTaskEnv.reset`` does; takes no cell time.
+    def reset(self, seed: int, at_s: float | None = None) -> float:
+        """Put the scene of ``seed`` up, exactly as ``TwinTaskEnv.reset`` does.
 
-        Orders decided before or at the time that is returned are not obeyed any more, and pictures
-        of the scene before are not delivered any more.
+        at_s: cell time at which it happens; now by default. Time before it that has not been lived
+        yet is passed over. Orders decided before or at the time that is returned are not obeyed any
+        more, and pictures of the scene before are not delivered any more.
         """
-        at_s = self.now_s
+        at_s = self.now_s if at_s is None else max(at_s, self.now_s)
         self._offset_s = 0.0
         self._put_up(seed)
         # The next instant, not the same one: no two pictures of a camera share a stamp.

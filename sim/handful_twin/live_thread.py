@@ -116,7 +116,8 @@ class LiveThread:
         for order, heard_s in orders:
             self._twin.receive(order, heard_s)
         if wish is not None:
-            wish.at_s = self._twin.reset(wish.seed)
+            # At the present of those who sent orders, not at the last thing the twin had to do.
+            wish.at_s = self._twin.reset(wish.seed, self.cell_s(self._now_s()))
             wish.done.set()
         self._catch_up()
         return True

@@ -14,7 +14,7 @@ from handful_twin.settings import LiveSettings, TwinSettings
 from handful_twin.stage import Stage
 from handful_twin.tasks import make_task
 
-from handful.config import load
+from handful.config import load, read
 from handful.contract import Command, Frame
 from handful.rig.action import ActionScaler
 from handful.rig.settings import RigSettings
@@ -229,6 +229,17 @@ def test_what_was_decided_before_a_reset_is_not_obeyed_after_it() -> None:
     twin.close()
 
 
+def test_a_reset_may_come_when_the_twin_is_behind_and_forgets_what_was_decided_since(
+    twin: LiveTwin,
+) -> None:
+    cell = Cell(twin)
+    cell.run(0.5)
+    assert twin.reset(2, twin.now_s + 0.1) == pytest.approx(0.6, abs=0.01)
+    cell.order((0.5, 0.2, 0.2), decided_s=0.55)
+    assert cell.run(0.1).order == 0
+    assert twin.reset(2, 0.2) == pytest.approx(twin.now_s, abs=2 * DT_S), "time went back"
+
+
 def test_a_reset_is_one_instant_with_no_picture_of_the_scene_before() -> None:
     twin = make_twin(sensor_delay_s=0.2)
     cell = Cell(twin)
@@ -302,3 +313,9 @@ def test_the_truth_in_a_report_is_free_of_noise() -> None:
     quiet = replace(report, arm=twin.stage.arm.state())
     assert np.linalg.norm(quiet.arm.p_BT_m - report.arm.p_BT_m) > 1e-4
     twin.close()
+
+
+def test_the_shipped_settings_are_the_defaults_and_every_one_of_them() -> None:
+    assert load(LiveSettings, "node/twin") == LiveSettings()
+    content, _ = read("node/twin")
+    assert set(content) == set(LiveSettings.model_fields)

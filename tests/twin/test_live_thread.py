@@ -111,6 +111,18 @@ def test_orders_come_in_from_any_thread_and_silence_holds_the_arm() -> None:
         assert time.monotonic() - silent_s < 0.35
 
 
+def test_what_was_decided_before_a_reset_is_not_obeyed_however_late_it_comes() -> None:
+    with Running() as running:
+        until(lambda: bool(running.reports))
+        for k in range(20):
+            decided_s = running.thread.cell_s(time.monotonic())
+            running.thread.reset(k)
+            goal = Command(np.array([0.5, 0.2, 0.2]), 0.0, 0.08)
+            running.thread.send(Order(k + 1, decided_s, goal, False, 0.2))
+            time.sleep(0.03 + 0.001 * k)
+        assert all(report.order == 0 for report in running.reports)
+
+
 def test_resets_from_several_threads_are_all_answered() -> None:
     with Running() as running:
         until(lambda: bool(running.reports))
