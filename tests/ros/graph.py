@@ -120,6 +120,11 @@ class Graph:
                 os.kill(pid, signal.SIGKILL)
         self.wait_until(lambda: not self._marked("rosmaster"), "the master to die")
 
+    def stop_master(self) -> None:
+        """SIGSTOP: its port still takes connections, and nobody answers."""
+        for pid in self._marked("rosmaster"):
+            os.kill(pid, signal.SIGSTOP)
+
     def master(self, method: str, *arguments: Any) -> Any:
         """What the master answers to one call of its API; raises ``OSError`` when it is gone."""
         import rosgraph

@@ -190,3 +190,18 @@ def test_a_master_that_dies_and_one_that_comes_back_end_the_node(tmp_path: Path,
         assert brave.running
     finally:
         ros.close()
+
+
+def test_a_master_that_hangs_hangs_nobody(tmp_path: Path, script) -> None:
+    """A network that swallows everything: rospy itself would wait for ever, also to say so."""
+    ros = Graph(tmp_path / "own")
+    try:
+        node = ros.start_script(
+            script("rospy.on_shutdown(lambda: print('hook', flush=True))"), master_patience_s=1.0
+        )
+        status(ros, "kit_node: alive")
+        ros.stop_master()
+        assert node.wait(15.0) == 3
+        assert "has not answered for" in node.output() and "hook" in node.output()
+    finally:
+        ros.close()

@@ -36,8 +36,8 @@ EXIT_REFUSED = 2
 """Exit code of a node that could not start or go on: settings, camera, arm."""
 EXIT_MASTER = 3
 """Exit code of a node that lost its ROS master."""
-GRACE_S = 10.0
-"""A node that was told to end is ended by force after so long [s]."""
+GRACE_S = 5.0
+"""Shutdown hooks and goodbyes to the master may take so long [s], then the node ends by force."""
 SENTENCES: tuple[type[Exception], ...] = (ConfigError, CameraError, ArmError)
 """Errors whose message says it all; any other is a bug and shows its traceback."""
 
@@ -80,6 +80,7 @@ class Node:
 
     def __enter__(self) -> "Node":
         rospy.init_node(self._base_name)
+        _log_without_the_master()
         self.clock = RosClock()
         self._diagnostics = rospy.Publisher("/diagnostics", DiagnosticArray, queue_size=10)
         self._beat = threading.Thread(target=self._report, name="diagnostics", daemon=True)
@@ -125,8 +126,11 @@ class Node:
         return self._code
 
     def _lost(self, sentence: str) -> None:
+        self._code = self._code or EXIT_MASTER
+        end = _end_by_force(self._code)
         rospy.logfatal("%s: %s", self.name, sentence)
         self.stop(sentence, EXIT_MASTER)
+        end.cancel()
 
     def _report(self) -> None:
         while not rospy.is_shutdown():
@@ -180,6 +184,18 @@ def run(main: Callable[[Node], None], name: str) -> NoReturn:
 
 def _alive() -> tuple[Level, str, dict[str, str]]:
     return Level.OK, "running", {}
+
+
+def _log_without_the_master() -> None:
+    """Spare every line that is logged a question to the master, which hangs when the master does.
+
+    rospy wants to know this parameter each time, and remembers it only if it is set. A guard that
+    says why it holds may not wait for a network that has gone.
+    """
+    name = "/rosout_disable_topics_generation"
+    if not rospy.has_param(name):
+        rospy.set_param(name, False)  # its default
+    rospy.get_param_cached(name)
 
 
 def _end_by_force(code: int) -> threading.Timer:
