@@ -197,7 +197,7 @@ def graph(
         wait_for(lambda: master_up(env), 20.0, core, "roscore")
         start(str(HERE / "ros_cell.py"), str(out))
         config = f"_config:={run.config}"
-        ready = ["_guard_node/start_ready:=true", "_guard_node/max_action_silence_s:=0.3"]
+        ready = ["_guard/start_ready:=true", "_guard/max_action_silence_s:=0.3"]
         start("guard_node.py", config, *ready)
         start("learner_node.py", f"_run:={run.path}")
         yield start

@@ -19,10 +19,10 @@ from handful.config import build
 from handful.learn.handout import Receiver
 from handful.rig.observe import Observer
 from handful.rig.settings import RigSettings
-from handful.wire.cameras import TopicCamera
 from handful.wire.clock import RosClock
 from handful.wire.gate import AgentGate
 from handful.wire.senses import TopicArm
+from handful.wire.topic_camera import TopicCamera
 from handful.workflow.run_folder import RunFolder
 
 

@@ -159,9 +159,12 @@ class TestSilence:
         cell = Cell()
         cell.act()
         died_s = cell.now_s
-        while cell.mode is Mode.READY:
+        while not cell.order.hold:
             cell.run(TICK_S)
         assert cell.now_s - died_s <= 0.2
+        while cell.mode is Mode.READY:
+            cell.run(TICK_S)
+        assert cell.now_s - died_s <= 0.5
         assert cell.reason == "agent fell silent" and cell.order.hold
         cell.act()
         cell.run(1.0)

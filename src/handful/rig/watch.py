@@ -18,7 +18,7 @@ class GuardNodeSettings(Settings):
     valid_s: float = Field(default=0.15, gt=0.0)
     sources: tuple[str, ...] = ("teleop", "reset", "script", "agent")
     max_action_silence_s: float = Field(default=0.15, gt=0.0)
-    forgive_silence_s: float = Field(default=0.0, ge=0.0)
+    forgive_silence_s: float = Field(default=0.3, ge=0.0)
     max_arm_silence_s: float = Field(default=0.1, gt=0.0)
     max_camera_silence_s: float = Field(default=0.25, ge=0.0)
     max_clock_slip_s: float = Field(default=0.02, ge=0.0)

@@ -21,12 +21,12 @@ from handful.rig.cell import CellEnv
 from handful.rig.episode import EpisodeTable, Phase
 from handful.rig.loop import ControlLoop, Gate
 from handful.wire.agent_settings import AgentNodeSettings
-from handful.wire.cameras import TopicCamera
 from handful.wire.gate import AgentGate, GuardWatch, WatchGate
 from handful.wire.messages import header
 from handful.wire.node import Level, Node, settings
 from handful.wire.scene import EventJudge, RosScene
 from handful.wire.senses import PictureArrivals, TopicArm
+from handful.wire.topic_camera import TopicCamera
 from handful.workflow.beside import Pulse
 from handful.workflow.errors import sentence
 from handful.workflow.parts import load_learner, torch_device
@@ -50,13 +50,14 @@ class AgentServer:
         if values is None:
             raise ConfigError(f"~run: {run.config}: no such file; `handful collect` makes a run")
         self.recipe: Recipe = resolve(Options(), values, str(run.config))
-        self.own = settings(AgentNodeSettings, "agent_node", "node/agent")
+        self.own = settings(AgentNodeSettings, "acting", "node/agent")
         self._episode = rospy.Publisher("episode", wire.Episode, queue_size=10, latch=True)
         self._status = rospy.Publisher("agent/status", wire.AgentStatus, queue_size=1, latch=True)
         self.tally = Tally(mode)
         self.policy = 0
         self._told_s = 0.0
         self._seen_phase: Phase | None = None
+        self._said_note = ""
         self._number = 0
         self.gate: Gate = WatchGate() if mode == "collect" else AgentGate(self.recipe.rig)
         self.guard, self.arm, self.judge = GuardWatch(), TopicArm(), EventJudge()
@@ -85,7 +86,7 @@ class AgentServer:
             else:
                 have = collect_on(self.actor, lambda seen: None, self.run.demos, seed, demos)  # type: ignore[arg-type,return-value]
                 result = {"demos": have, "attempts": self.tally.steps}
-        self.tally.note = "done"
+        self.tally.note = ""
         self._changed(self.tally, now=True)
         return result
 
@@ -225,6 +226,10 @@ class AgentServer:
 
     def _changed(self, tally: Tally, now: bool = False) -> None:
         now_s = time.monotonic()
+        if tally.note != self._said_note:
+            self._said_note, now = tally.note, True
+            if tally.note:
+                rospy.loginfo("agent: waiting: %s", tally.note)
         if not now and now_s - self._told_s < 0.5:
             return
         self._told_s = now_s

@@ -28,6 +28,10 @@ def settings(schema: type[S], group: str, default: str | None = None) -> S:
     """
     values, name = _from_file(group)
     parameter = rospy.search_param(group)
+    if (
+        parameter == rospy.get_name()
+    ):  # a namesake of the group: its private parameters are no group
+        parameter = None
     if parameter is not None:
         given = rospy.get_param(parameter)
         if not isinstance(given, dict):
