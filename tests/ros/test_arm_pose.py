@@ -6,7 +6,7 @@ from graph import NO_ROS, Graph
 
 pytest.importorskip("handful.msg", reason=NO_ROS)
 
-from arm_kit import ArmNodeContract, Driven, arm, foreign, speed
+from arm_kit import ArmNodeContract, Driven, SourceContract, arm, foreign, speed
 from geometry_msgs.msg import PoseStamped
 
 from handful.wire.messages import position_m
@@ -15,18 +15,24 @@ __all__ = ["arm", "foreign"]
 HAND = {"kind": "franka", "object_m": 0.04}
 
 
-class TestFrankaRos(ArmNodeContract):
-    controller, profile, clip_m = "cartesian_impedance_example_controller", "franka_impedance", 0.0
+def start(ros: Graph, profile: str, controller: str, clip_m: float) -> Driven:
+    parts = {"franka": {"controller": controller, "clip_m": clip_m}, "grippers": HAND}
+    return Driven(ros, profile, parts, (f"{controller}/equilibrium_pose", PoseStamped))
 
+
+def one_pose(arm: Driven) -> bool:
+    """Whether what was said ends with one and the same pose, ten times."""
+    said = arm.told.messages[-10:]
+    return len(said) == 10 and all(m.pose == said[0].pose for m in said)
+
+
+class TestFrankaRos(SourceContract):
     def start(self, ros: Graph) -> Driven:
-        arm = {"controller": self.controller, "clip_m": self.clip_m}
-        topic = (f"{self.controller}/equilibrium_pose", PoseStamped)
-        return Driven(ros, self.profile, {"franka": arm, "grippers": HAND}, topic)
+        name = "cartesian_impedance_example_controller"
+        return start(ros, "franka_impedance", name, 0.0)
 
-    def stopped(self, arm: Driven) -> None:
-        said = arm.told.messages[-10:]
-        assert len(said) == 10
-        assert all(m.pose == said[0].pose for m in said), "the stop is one pose, said ten times"
+    def stopped(self, arm: Driven) -> bool:
+        return one_pose(arm)
 
     def test_a_new_goal_arrives_as_a_ramp_in_the_base_frame(self, arm: Driven) -> None:
         start = arm.rest()
@@ -51,7 +57,7 @@ class TestFrankaRos(ArmNodeContract):
 
     def test_a_reflex_is_latched_until_a_person_clears_it(self, arm: Driven) -> None:
         start = arm.rest()
-        goal = arm.go(start, self.far_m)
+        goal = arm.go(start, arm.step_m(start))
         arm.until(lambda s: speed(s) > 0.02, "the arm to move")
         arm.order("fault")
         state = arm.until(lambda s: s.fault, "a fault")
@@ -84,7 +90,11 @@ class TestFrankaRos(ArmNodeContract):
         arm.until(lambda s: s.holding and "gripper's opening" in s.fault, "it to miss the hand")
 
 
-class TestSerl(TestFrankaRos):
+class TestSerl(ArmNodeContract):
     """Clips the error to a centimetre, so it is slower and needs no leash."""
 
-    controller, profile, clip_m = "cartesian_impedance_controller", "franka_serl", 0.01
+    def start(self, ros: Graph) -> Driven:
+        return start(ros, "franka_serl", "cartesian_impedance_controller", 0.01)
+
+    def stopped(self, arm: Driven) -> bool:
+        return one_pose(arm)

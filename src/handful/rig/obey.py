@@ -133,8 +133,9 @@ class Obey:
         if self._latched:
             return self._latched, self._latched
         if X_BT is None:
-            age = "was never heard of" if math.isinf(age_s) else f"is {age_s:.2f} s old"
-            return "", f"the arm's state {age}, allowed are {self._s.max_state_age_s} s"
+            if math.isinf(age_s):
+                return "", "the arm's state was never heard of"
+            return "", f"the arm's state is silent for more than {self._s.max_state_age_s} s"
         if obstacle:
             return "", obstacle
         told = self._told

@@ -1,4 +1,4 @@
-"""An arm to stand in for a real one: six joints, their state on ``joint_states``, and ills to order.
+"""An arm to stand in for a real one: six joints, told on ``joint_states``, and ills to order.
 
 Publish on ``stand_in/do``: "block" (commands are taken, nothing moves), "free", "mute" (no state
 any more), "hang" (the same old state again and again), "fault", "recover".

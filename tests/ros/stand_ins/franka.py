@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A Franka arm under an impedance controller, as documented: ``~clip_m`` 0 franka_ros, above 0 SERL.
+"""A Franka arm under an impedance controller, as documented: ``~clip_m`` above 0 is SERL's.
 
 The equilibrium pose is low-passed by 0.005 a millisecond; frame and stamp of the message are
 ignored, there is no timeout and no check of the distance. With a clip the error that drives the arm

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Grippers as documented: ~kind franka, command or robotiq, with an object ``~object_m`` wide between.
+"""Grippers as documented: ~kind franka, command or robotiq, ~object_m wide what lies between.
 
 franka: actions move and grasp, one at a time, each until the fingers are there; joint_states 30 Hz,
 half the opening on each finger. command: GripperCommand, its position that of one finger, doubled

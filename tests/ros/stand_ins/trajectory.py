@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A JointTrajectoryController as documented: ``~name``/command and, where control_msgs is, its action.
+"""A JointTrajectoryController as documented: its topic and, with ``~action``, its action.
 
 A new trajectory replaces the old one and starts from where the joints are; it ends at rest. An
 empty one, or a cancelled goal, means hold now. A topic's trajectory preempts the action's goal. A

@@ -108,7 +108,7 @@ class TrajectoryMotion(Settings):
     by: Literal["topic", "action"] = "topic"
     horizon_s: float = Field(default=0.2, gt=0.0)
     speed_share: float = Field(default=0.5, gt=0.0, le=1.0)
-    max_joint_step_rad: float = Field(default=0.3, gt=0.0)
+    max_joint_step_rad: float = Field(default=0.5, gt=0.0)
 
 
 class NoGripper(Settings):

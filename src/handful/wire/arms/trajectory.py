@@ -89,7 +89,9 @@ class ByAction:
         self._goal_kind = foreign.message("control_msgs", "FollowJointTrajectoryGoal", by)
         self._result_kind = foreign.message("control_msgs", "FollowJointTrajectoryResult", by)
         self._name = f"{settings.controller}/follow_joint_trajectory"
-        self._client = actionlib.SimpleActionClient(self._name, kind)
+        # Not SimpleActionClient: it calls every goal that was replaced an error.
+        self._client = actionlib.ActionClient(self._name, kind)
+        self._handle: Any = None  # a goal that nobody holds is not tracked
         self._points = _Points(settings, cell)
         self._lock = threading.Lock()
         self._aborted = ""
@@ -102,7 +104,8 @@ class ByAction:
         """A new goal replaces the old one."""
         trajectory = self._points.next(X_BE, seen)
         if trajectory is not None:
-            self._client.send_goal(self._goal_kind(trajectory=trajectory), done_cb=self._done)
+            goal = self._goal_kind(trajectory=trajectory)
+            self._handle = self._client.send_goal(goal, transition_cb=self._changed)
 
     def halt(self, X_BE: Matrix | None, seen: Measured | None) -> None:
         """Cancelling makes the controller hold now."""
@@ -116,14 +119,17 @@ class ByAction:
 
     def obstacle(self) -> str:
         """Whether the action's server is there."""
-        if self._client.action_client.pub_goal.get_num_connections() > 0:
+        if self._client.pub_goal.get_num_connections() > 0:
             return ""
         return f"nobody serves the action {self._name}: is the controller running?"
 
-    def _done(self, status: int, result: Any) -> None:
-        if status not in (actionlib.GoalStatus.ABORTED, actionlib.GoalStatus.REJECTED):
+    def _changed(self, handle: Any) -> None:
+        if handle.get_comm_state() != actionlib.CommState.DONE:
             return
-        code = getattr(result, "error_code", 0)
+        status = handle.get_goal_status()
+        if status not in (actionlib.GoalStatus.ABORTED, actionlib.GoalStatus.REJECTED):
+            return  # replaced by the next goal, cancelled, or there
+        code = getattr(handle.get_result(), "error_code", 0)
         names = [
             name.lower().replace("_", " ")
             for name, value in vars(self._result_kind).items()
