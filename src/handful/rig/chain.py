@@ -120,7 +120,7 @@ class Chain:
             error = np.concatenate(
                 [X_BE[:3, 3] - X_now[:3, 3], log_so3(X_BE[:3, :3] @ X_now[:3, :3].T)]
             )
-            if last or error @ error < _GOOD_ENOUGH**2:
+            if last or (not pull.any() and error @ error < _GOOD_ENOUGH**2):
                 break
             step = self._step(_jacobian(X_now, axes, origins, slides), error, q, pull)
             pull = np.zeros(self.dof)  # once: pulled at every iteration the tip never comes to rest
