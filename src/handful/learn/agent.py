@@ -198,8 +198,12 @@ class Agent(nn.Module):
     def bootstrap(self, batch: TensorBatch) -> Tensor:
         """The regression target (B, 1): n-step reward + discount x value of the successor."""
         s = self.settings
-        online = batch.next_obs if self.frozen else self.encoder(batch.next_obs)
-        slow = batch.next_obs if self.frozen else self.target_encoder(batch.next_obs)
+        online = slow = batch.next_obs
+        if not self.frozen:
+            # Both encoders read the same pictures: one copy from bytes for the two of them.
+            dtype = self.log_alpha.dtype
+            floats = {name: image.to(dtype) for name, image in batch.next_obs.items()}
+            online, slow = self.encoder(floats), self.target_encoder(floats)
         noise = self.noise(len(batch.action))
         latent = self.policy.latent(online, batch.next_state)
         action, log_prob = self.policy.actor.sample(latent, noise)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from handful.contract import Spec
+from handful.learn import winograd
 from handful.learn.networks import orthogonal_
 from handful.learn.settings import EncoderSettings
 
@@ -57,10 +58,18 @@ class Tower(nn.Module):
         scaled = first.weight * (1.0 / 255.0)
         x = pictures.to(memory_format=torch.channels_last, dtype=scaled.dtype)
         x = nn.functional.conv2d(x, scaled, first.bias, (first.stride[0], first.stride[1]))
+        bare = self.convolutions[-1] if self.keypoints else None  # read out without a ReLU
+        x = x if bare is first else torch.relu_(x)
         for convolution in self.convolutions[1:]:
-            x = convolution(torch.relu_(x))
+            assert isinstance(convolution, nn.Conv2d) and convolution.bias is not None
+            if convolution is bare:
+                x = convolution(x)
+            elif winograd.fits(x, convolution):
+                x = winograd.convolve_relu(x, convolution.weight, convolution.bias)
+            else:
+                x = torch.relu_(convolution(x))
         if not self.keypoints:
-            return torch.relu_(x).flatten(1)
+            return x.flatten(1)
         scores = x.flatten(2) * self.log_sharpness.exp()[:, None]
         return (torch.softmax(scores, -1) @ self.grid).flatten(1)
 
