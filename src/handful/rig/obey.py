@@ -79,7 +79,7 @@ class Obey:
         self._hold: Matrix | None = None
         self._latched = ""
         self._refused: tuple[Matrix, str] | None = None
-        #: Sequence of the last command followed; 0 before the first.
+        #: Sequence of the last command obeyed, holds included; 0 before the first.
         self.sequence = 0
         #: The opening last asked for [m]; None before the first.
         self.gripper_m: float | None = None
@@ -152,7 +152,7 @@ class Obey:
         if len(talking) > 1:
             return "", f"two nodes publish guard/command: {' and '.join(talking)}"
         if told.hold:
-            self._refused = None
+            self._refused, self.sequence = None, told.sequence
             return told.reason or "the guard holds", ""
         goal = pose_down(told.goal)
         if self._refused is not None:

@@ -104,6 +104,8 @@ class ArmServer:
     def _clear(self, request: Any) -> ResumeResponse:
         with self._lock:
             why_not = self._obey.clear(self._faults())
+            if not why_not:
+                self._grip.forget()  # what the fault interrupted is asked for again
         if why_not:
             return ResumeResponse(False, why_not)
         rospy.logwarn("arm fault cleared by %s", request.person or "somebody")

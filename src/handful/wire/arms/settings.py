@@ -213,6 +213,14 @@ class ArmNodeSettings(Settings):
                 f"source {self.source.kind!r} with motion {self.motion.kind!r} needs the arm's "
                 "joints: give chain.base_link and chain.tip_link"
             )
+        if self.publish_joint_states and self.chain is None:
+            raise ValueError("publish_joint_states needs chain, for the joints' names")
+        reads = self.source.topic if isinstance(self.source, JointSource) else ""
+        if self.publish_joint_states and reads.strip("/") == "joint_states":
+            raise ValueError(
+                "publish_joint_states would publish the topic that the source reads, "
+                "joint_states; read another topic or leave it to the robot's driver"
+            )
         if self.state_rate_hz > self.rate_hz:
             raise ValueError(
                 f"state_rate_hz {self.state_rate_hz} must not be above rate_hz {self.rate_hz}"
