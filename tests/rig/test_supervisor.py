@@ -236,7 +236,7 @@ class TestSilence:
         assert cell.act().status == "ok"
 
     def test_in_a_twin_at_half_speed_silences_last_twice_as_long(self) -> None:
-        cell = Cell(GuardNodeSettings(time_scale=0.5))
+        cell = Cell(GuardNodeSettings(time_scale=0.5, forgive_silence_s=0.0))
         cell.act()
         cell.run(0.2)
         assert cell.mode is Mode.READY

@@ -194,11 +194,11 @@ def test_a_learner_beside_takes_in_every_step_once_and_resumes(tmp_path: Path) -
     world = ColourWorld(spec(parts.settings), 0)
     write_colours(run.demos, world, 8, demo=True)
     standings: list[Standing] = []
-    enough = threading.Event()
+    enough, wanted = threading.Event(), 6
 
     def report(standing: Standing) -> None:
         standings.append(standing)
-        if standing.stage == "waiting" and standing.env_steps >= 6:
+        if standing.stage == "waiting" and standing.env_steps >= wanted:
             enough.set()
 
     write_colours(run.episodes, world, 4, demo=False)
@@ -213,8 +213,8 @@ def test_a_learner_beside_takes_in_every_step_once_and_resumes(tmp_path: Path) -
     assert Pulse(run.standing).silent_s() >= 0.0
     write_colours(run.episodes, world, 3, demo=False)
     enough.clear()
-    threading.Timer(0.5, enough.set).start()
-    again = learn_beside(parts, run, QUIET, lambda s: None, enough.is_set)  # type: ignore[arg-type]
+    wanted = 9
+    again = learn_beside(parts, run, QUIET, report, enough.is_set)  # type: ignore[arg-type]
     assert (again.env_steps, again.updates) == (9, 9 * ratio)
 
 

@@ -9,8 +9,9 @@ import contextlib
 import json
 import math
 import os
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -106,8 +107,8 @@ def learn_beside(
         report(standing)
 
     with Interrupt() as interrupt:
-        tell(Standing("pretraining"))
-        ready = make_ready(parts, run, spec, console)
+        with _repeated(lambda: tell(Standing("pretraining"))):
+            ready = make_ready(parts, run, spec, console)
         with Curve(run.curve, run.tensorboard) as curve:
             session = _Beside(parts, run, curve, ready.learner, ready.demos, tell, hand_out_every_s)
             follower = Follower(run.episodes, spec)
@@ -118,6 +119,25 @@ def learn_beside(
             except Stopped:
                 pass  # that is how it is ended
             return session.close()
+
+
+@contextlib.contextmanager
+def _repeated(say: Callable[[], None], every_s: float = 1.0) -> Iterator[None]:
+    """Say something now and again while the main thread is busy elsewhere."""
+    done = threading.Event()
+
+    def repeat() -> None:
+        say()
+        while not done.wait(every_s):
+            say()
+
+    thread = threading.Thread(target=repeat, name="pulse", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 class _Beside:
