@@ -38,9 +38,10 @@ MODES = {
     Mode.STOPPED: GuardState.STOPPED,
 }
 _LAST_HOLDS = 5  # said on the way out: one might get lost, five in a row do not
-_AT_ONCE_S = 0.005  # commands beside the stream are no closer than this: a flood stays inside
+_AT_ONCE_S = 0.005  # steps beside the stream are no closer than this; a hold never waits
 _QUEUE = 1000  # every action deserves its verdict; at 10 Hz one or two wait, in a flood hundreds
 _LATE_S = 0.010  # a stream whose p99 is later than this is worth a warning
+_LAST_STAMP_S = 2.0**32 - 2.0  # an arm may stamp its state as it likes, and still be held
 _NOWHERE = Command(np.zeros(3), 0.0, 0.0)
 
 
@@ -55,6 +56,7 @@ class GuardServer:
         self._sequence = self._skipped = 0
         self._late_s: deque[float] = deque(maxlen=1000)
         self._said: tuple[Any, ...] = ()
+        self._said_command: Command | None = None
         self._said_s = self._at_once_s = -1.0
         self._ended = threading.Event()
         self._stream = threading.Thread(target=self._run, name="commands", daemon=True)
@@ -143,14 +145,19 @@ class GuardServer:
                 source, sender, message.values, stamp_s, message.rest, now_s, clock_s
             )
             self._verdicts.publish(self._verdict(message, source, ruling, clock_s))
-            if now_s - self._at_once_s >= _AT_ONCE_S:
+            order = self._supervisor.order
+            if order is not None and self._is_news(order, now_s):
                 self._at_once_s = now_s
-                self._say(self._supervisor.order)
+                self._say(order)
             if self._supervisor.standing.mode is not mode:
                 self._say_state()
 
+    def _is_news(self, order: Order, now_s: float) -> bool:
+        new = order.command is not self._said_command
+        return new and (order.hold or now_s - self._at_once_s >= _AT_ONCE_S)
+
     def _verdict(self, message: Any, source: str, ruling: Ruling, clock_s: float) -> Verdict:
-        return messages.to_verdict(
+        verdict = messages.to_verdict(
             messages.Judged(
                 sequence=message.sequence,
                 source=source,
@@ -159,11 +166,13 @@ class GuardServer:
                 executed=ruling.executed,
                 command=ruling.command or _NOWHERE,
                 step_m=ruling.step_m,
-                observed_s=messages.seconds(message.header.stamp),
+                observed_s=0.0,
                 stamp_s=clock_s,
             ),
             self._frame_id,
         )
+        verdict.observed = message.header.stamp  # to the nanosecond, and whatever it was
+        return verdict
 
     # What people say.
 
@@ -240,11 +249,12 @@ class GuardServer:
         if order is None:
             return
         self._sequence = self._sequence % 0xFFFFFFFF + 1  # 0 is nobody's
+        self._said_command = order.command
         with contextlib.suppress(rospy.ROSException):  # shut down between two beats
             self._commands.publish(
                 messages.to_command(
                     order.command,
-                    stamp_s=max(order.decided_s, 0.0),
+                    stamp_s=min(max(order.decided_s, 0.0), _LAST_STAMP_S),
                     sequence=self._sequence,
                     valid_s=self._watch.valid_s,
                     hold=order.hold,
