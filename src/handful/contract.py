@@ -62,11 +62,14 @@ class Observation:
     images: camera name -> (H, W, 3*K) uint8 RGB, K stacked frames, the newest last.
     state: (P,) float32 proprioception in the units of ``rig.observe``.
     stamp_s: capture time of the oldest newest-frame or arm state in it [s].
+    parts_s: the capture times themselves, each camera's newest picture in the order of the spec and
+    then the arm's state [s]; empty when it was read from a log.
     """
 
     images: dict[str, NDArray[np.uint8]]
     state: NDArray[np.float32]
     stamp_s: float
+    parts_s: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -127,7 +127,7 @@ class HeldGate:
     def begin(self) -> None:
         pass
 
-    def rest(self) -> None:
+    def rest(self, seen) -> None:
         self.rests += 1
 
     def submit(self, action, seen) -> Judged:

@@ -41,8 +41,11 @@ class Gate(Protocol):
         """An episode begins: the arm is taken to be standing still."""
         ...
 
-    def rest(self) -> None:
-        """Whoever acts stops on purpose: the arm stays where it is sent, and nobody is missed."""
+    def rest(self, seen: Observation | None) -> None:
+        """Whoever acts stops on purpose: the arm stays where it is sent, and nobody is missed.
+
+        seen: the episode's last observation, if there is one.
+        """
         ...
 
     def submit(self, action: ArrayLike, seen: Observation) -> Judged:
@@ -67,7 +70,7 @@ class LocalGate:
         """Forget the step before."""
         self.previous_step_m = np.zeros(3)
 
-    def rest(self) -> None:
+    def rest(self, seen: Observation | None) -> None:
         """Nothing: in one process nobody can fall silent."""
 
     def submit(self, action: ArrayLike, seen: Observation) -> Judged:
@@ -173,8 +176,8 @@ class ControlLoop:
 
     def rest(self) -> None:
         """The episode is over; until ``begin`` nothing is sent."""
-        self._seen = None
-        self._gate.rest()
+        seen, self._seen = self._seen, None
+        self._gate.rest(seen)
 
     def _observe(self) -> Observation:
         limit_s = self._settings.observe.max_frame_age_s

@@ -90,7 +90,8 @@ class Observer:
             pictures[name] = self._picture(name, frame, now_s)
             oldest_s = min(oldest_s, frame.stamp_s)
         images = {name: self._stacked(name, picture) for name, picture in pictures.items()}
-        return Observation(images=images, state=state, stamp_s=oldest_s)
+        parts_s = (*(frames[name].stamp_s for name in self.spec.cameras), arm.stamp_s)
+        return Observation(images=images, state=state, stamp_s=oldest_s, parts_s=parts_s)
 
     def _fresh_arm_stamp_s(self, arm: ArmState, now_s: float) -> float:
         limit_s = self._settings.observe.max_arm_age_s

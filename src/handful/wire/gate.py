@@ -87,16 +87,17 @@ class AgentGate:
     def begin(self) -> None:
         """Nothing: the guard knows where the arm stands."""
 
-    def rest(self) -> None:
-        """Tell the guard that the silence to come is meant."""
+    def rest(self, seen: Observation | None) -> None:
+        """Tell the guard that the silence to come is meant, and a recorder what was seen last."""
         self._sequence += 1
         self._actions.publish(
             messages.to_action(
                 np.empty(0),
-                stamp_s=rospy.get_time(),
+                stamp_s=rospy.get_time() if seen is None else seen.stamp_s,
                 sequence=self._sequence,
                 source=self._source,
                 rest=True,
+                parts_s=() if seen is None else seen.parts_s,
             )
         )
 
@@ -116,7 +117,13 @@ class AgentGate:
         self._sequence += 1
         sequence = self._sequence
         self._actions.publish(
-            messages.to_action(values, stamp_s=seen.stamp_s, sequence=sequence, source=self._source)
+            messages.to_action(
+                values,
+                stamp_s=seen.stamp_s,
+                sequence=sequence,
+                source=self._source,
+                parts_s=seen.parts_s,
+            )
         )
         deadline_s = time.monotonic() + ANSWER_S
         with self._answered:
@@ -161,7 +168,7 @@ class WatchGate:
         with self._answered:
             self._ruled.clear()
 
-    def rest(self) -> None:
+    def rest(self, seen: Observation | None) -> None:
         """Nothing: somebody else acts."""
 
     def submit(self, action: ArrayLike, seen: Observation) -> Judged:

@@ -6,6 +6,7 @@ Tools point straight down: R_BT = Rz(yaw) Rx(pi); quaternions are xyzw, as in RO
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -199,14 +200,19 @@ def to_action(
     sequence: int,
     source: str,
     rest: bool = False,
+    parts_s: Iterable[float] = (),
     frame_id: str = "",
 ) -> wire.Action:
-    """Values (A,) as ``Action.msg``; stamp_s: capture of the oldest part of its observation [s]."""
+    """Values (A,) as ``Action.msg``; stamp_s: capture of the oldest part of its observation [s].
+
+    parts_s: capture of every part, each camera of the rig and then the arm's state.
+    """
     return wire.Action(
         header=header(stamp_s, frame_id),
         sequence=sequence,
         source=source,
         values=[] if rest else np.asarray(values, np.float32).tolist(),
+        parts=[stamp(part_s) for part_s in parts_s],
         rest=rest,
     )
 
