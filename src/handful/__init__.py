@@ -43,6 +43,8 @@ The workshop: metres, radians, seconds, frames; no torch, no ROS
     rig.episode              reset, running, succeeded, timed out, faulted: as a table
     rig.episodes             what happened, appended to a log that survives kill -9
     rig.records              the bytes of that log
+    rig.operator             keys and buttons to what a person wants; one line of status
+    rig.terminal             a person's terminal: single keys in, one line that is rewritten
     rig.playback             and the way back: episodes, in order, whole steps only
     rig.follow               the same while it is being written, step by step
 
@@ -107,6 +109,7 @@ The wire: the doors to ROS, and the only room that knows it
     wire.messages            the contract's words to messages and back
     wire.clock               ROS time, which may be simulated and may go back
     wire.parameters          settings of a node, from a file or the parameter server
+    wire.operator            a person's say: keys, gamepad, the guard's services
     wire.twin                the twin behind the topics of cameras and arm
     wire.twin_mounts         where its cameras are bolted on, as /tf_static
     wire.markers             what RViz shows of the guard: box, target, verdict
@@ -118,6 +121,7 @@ The wire: the doors to ROS, and the only room that knows it
     wire.scene               who puts an episode's scene up, and who says how it ended
     wire.agent_settings      what can be set about the agent's node
     wire.agent               the agent's process: evaluate, learn, collect
+    wire.listen              what the agent saw, put together again from topics or a bag
     wire.learner             the learner's process, and how it stands
     wire.guard               actions in, verdicts and commands out; watchdogs on a steady clock
     wire.arm                 guard/command in, one real arm, arm/state out
