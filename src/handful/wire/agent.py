@@ -22,6 +22,7 @@ from handful.rig.episode import EpisodeTable, Phase
 from handful.rig.loop import ControlLoop, Gate
 from handful.wire.agent_settings import AgentNodeSettings
 from handful.wire.gate import AgentGate, GuardWatch, WatchGate
+from handful.wire.listen import Listener
 from handful.wire.messages import header
 from handful.wire.node import Level, Node, settings
 from handful.wire.scene import EventJudge, RosScene
@@ -35,7 +36,7 @@ from handful.workflow.results import quantile, write_json
 from handful.workflow.robot import Actor, Beside, Tally, collect_on, evaluate_on, learn_on
 from handful.workflow.run_folder import RunFolder, find_checkpoint
 
-MODES = ("evaluate", "learn", "collect")
+MODES = ("evaluate", "learn", "collect")  # and listen, which is no server
 _PHASES = {phase: getattr(wire.Episode, phase.name) for phase in Phase}
 
 
@@ -44,12 +45,9 @@ class AgentServer:
 
     def __init__(self, node: Node, run: RunFolder, mode: str) -> None:
         if mode not in MODES:
-            raise ConfigError(f"~mode: {mode!r}; there are {', '.join(MODES)}")
+            raise ConfigError(f"~mode: {mode!r}; there are {', '.join(MODES)} and listen")
         self.node, self.run, self.mode = node, run, mode
-        values = run.read_config()
-        if values is None:
-            raise ConfigError(f"~run: {run.config}: no such file; `handful collect` makes a run")
-        self.recipe: Recipe = resolve(Options(), values, str(run.config))
+        self.recipe = _recipe(run)
         self.own = settings(AgentNodeSettings, "acting", "node/agent")
         self._episode = rospy.Publisher("episode", wire.Episode, queue_size=10, latch=True)
         self._status = rospy.Publisher("agent/status", wire.AgentStatus, queue_size=1, latch=True)
@@ -304,6 +302,8 @@ def _work(node: Node) -> dict[str, Any]:
     given = rospy.get_param("~run", "")
     if not given:
         raise ConfigError("~run: no run folder given; roslaunch handful ... run:=/path/to/run")
+    if rospy.get_param("~mode", "") == "listen":
+        return _listen(RunFolder(Path(given)))
     server = AgentServer(node, RunFolder(Path(given)), str(rospy.get_param("~mode", "evaluate")))
     recipe = server.recipe
     return server.work(
@@ -312,3 +312,17 @@ def _work(node: Node) -> dict[str, Any]:
         steps=int(rospy.get_param("~steps", recipe.train.steps)),
         demos=int(rospy.get_param("~demos", recipe.train.demos)),
     )
+
+
+def _listen(run: RunFolder) -> dict[str, Any]:
+    listener = Listener(_recipe(run).rig, run.path / "heard")
+    rospy.loginfo("agent: listening")
+    written = listener.run(lambda: not rospy.is_shutdown())
+    return {"episodes": written, "missing": listener.missing}
+
+
+def _recipe(run: RunFolder) -> Recipe:
+    values = run.read_config()
+    if values is None:
+        raise ConfigError(f"~run: {run.config}: no such file; `handful collect` makes a run")
+    return resolve(Options(), values, str(run.config))
