@@ -120,6 +120,7 @@ The wire: the doors to ROS, and the only room that knows it
     wire.senses              the newest arm state, and when pictures come in
     wire.scene               who puts an episode's scene up, and who says how it ended
     wire.agent_settings      what can be set about the agent's node
+    wire.agent_voice         what the agent says about itself
     wire.agent               the agent's process: evaluate, learn, collect
     wire.listen              what the agent saw, put together again from topics or a bag
     wire.learner             the learner's process, and how it stands

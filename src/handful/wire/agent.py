@@ -5,26 +5,25 @@ writes, and this one picks its weights up (``workflow.beside``).
 """
 
 import gc
-import statistics
 import time
 from pathlib import Path
 from typing import Any
 
 import rospy
 
-import handful.msg as wire
 from handful.config import ConfigError
 from handful.contract import Observation
 from handful.rig.beat import FrameBeat
 from handful.rig.camera import Camera
 from handful.rig.cell import CellEnv
-from handful.rig.episode import EpisodeTable, Phase
+from handful.rig.episode import EpisodeTable
+from handful.rig.episodes import EpisodeLog
 from handful.rig.loop import ControlLoop, Gate
 from handful.wire.agent_settings import AgentNodeSettings
+from handful.wire.agent_voice import AgentVoice
 from handful.wire.gate import AgentGate, GuardWatch, WatchGate
 from handful.wire.listen import Listener
-from handful.wire.messages import header
-from handful.wire.node import Level, Node, settings
+from handful.wire.node import Node, settings
 from handful.wire.scene import EventJudge, RosScene
 from handful.wire.senses import PictureArrivals, TopicArm
 from handful.wire.topic_camera import TopicCamera
@@ -32,12 +31,11 @@ from handful.workflow.beside import Pulse
 from handful.workflow.errors import sentence
 from handful.workflow.parts import load_learner, torch_device
 from handful.workflow.recipe import Options, Recipe, resolve
-from handful.workflow.results import quantile, write_json
+from handful.workflow.results import write_json
 from handful.workflow.robot import Actor, Beside, Tally, collect_on, evaluate_on, learn_on
 from handful.workflow.run_folder import RunFolder, find_checkpoint
 
 MODES = ("evaluate", "learn", "collect")  # and listen, which is no server
-_PHASES = {phase: getattr(wire.Episode, phase.name) for phase in Phase}
 
 
 class AgentServer:
@@ -49,14 +47,7 @@ class AgentServer:
         self.node, self.run, self.mode = node, run, mode
         self.recipe = _recipe(run)
         self.own = settings(AgentNodeSettings, "acting", "node/agent")
-        self._episode = rospy.Publisher("episode", wire.Episode, queue_size=10, latch=True)
-        self._status = rospy.Publisher("agent/status", wire.AgentStatus, queue_size=1, latch=True)
         self.tally = Tally(mode)
-        self.policy = 0
-        self._told_s = 0.0
-        self._seen_phase: Phase | None = None
-        self._said_note = ""
-        self._number = 0
         self.gate: Gate = WatchGate() if mode == "collect" else AgentGate(self.recipe.rig)
         self.guard, self.arm, self.judge = GuardWatch(), TopicArm(), EventJudge()
         self.arrivals = PictureArrivals()
@@ -64,9 +55,10 @@ class AgentServer:
             name: TopicCamera(name, f"{name}/color/image_raw", node.clock)
             for name in self.recipe.rig.cameras
         }
+        self.voice = AgentVoice(str(run), self.tally, self.gate, lambda: self.env.missed_beats)
         self.env = self._environment()
-        self.actor = Actor(self.env, self.tally, self.going, self._changed)
-        node.check("acting", self._report)
+        self.actor = Actor(self.env, self.tally, self.going, self.voice.changed)
+        node.check("acting", self.voice.report)
 
     def going(self) -> bool:
         """The node has not been asked to end."""
@@ -85,7 +77,7 @@ class AgentServer:
                 have = collect_on(self.actor, lambda seen: None, self.run.demos, seed, demos)  # type: ignore[arg-type,return-value]
                 result = {"demos": have, "attempts": self.tally.steps}
         self.tally.note = ""
-        self._changed(self.tally, now=True)
+        self.voice.changed(self.tally, now=True)
         return result
 
     # The three modes.
@@ -95,19 +87,20 @@ class AgentServer:
         self._use_threads()
         self.actor.note(f"loading {path.name}")
         learner, extra = load_learner(path, self._device())
-        self.policy = int(learner.updates)
+        self.voice.policy = int(learner.updates)
 
         def act(observation: Observation) -> Any:
             return learner.act(observation, explore=False)
 
         act(self._blank())  # traced now, not at the first step
-        result = evaluate_on(self.actor, act, episodes, seed)
+        with EpisodeLog(self.run.path / "ros_episodes", self.env.spec, {"seed": seed}) as log:
+            result = evaluate_on(self.actor, act, episodes, seed, log)
         result |= {
             "task": self.recipe.task,
             "agent": self.recipe.agent_name,
             "checkpoint": str(path),
             "env_steps": int(extra.get("env_steps", 0)),
-            **self._latencies("all"),
+            **self.voice.latencies(),
         }
         write_json(self.run.path / "ros_result.json", result)
         return result
@@ -133,7 +126,7 @@ class AgentServer:
         receiver.start()
 
         def explore(observation: Observation, taken: int) -> Any:
-            self.policy = receiver.current.version
+            self.voice.policy = receiver.current.version
             return receiver.act(observation, True, taken)
 
         beside = Beside(self.own.max_learner_silence_s, self.own.max_behind_steps)
@@ -141,7 +134,7 @@ class AgentServer:
             taken = learn_on(self.actor, explore, self.run.episodes, pulse, beside, seed, steps)
         finally:
             receiver.close()
-        return {"env_steps": taken, **self._latencies("all")}
+        return {"env_steps": taken, **self.voice.latencies()}
 
     # Making.
 
@@ -165,7 +158,7 @@ class AgentServer:
             "scene/reset" if own.reset == "service" else "",
         )
         table = EpisodeTable(int(getattr(task, "horizon_steps", 100)), _hold_steps(task))
-        return CellEnv(loop, table, scene, self.judge, self._notice)
+        return CellEnv(loop, table, scene, self.judge, self.voice.notice)
 
     def _fresh(self, since_s: float) -> bool:
         message = self.arm.message
@@ -193,88 +186,6 @@ class AgentServer:
         import torch
 
         torch.set_num_threads(self.own.threads)
-
-    # Telling.
-
-    def _notice(self, table: EpisodeTable) -> None:
-        if table.phase is self._seen_phase and table.phase is Phase.RUNNING:
-            return  # every change of phase is told, not every step
-        if table.phase is Phase.RESETTING:
-            self._number += 1
-            gc.collect()
-        self._seen_phase = table.phase
-        if table.last:
-            reason = f": {table.fault_reason}" if table.fault_reason else ""
-            number, phase = self._number, table.phase.value
-            rospy.loginfo(
-                "agent: episode %d: %s after %d steps%s", number, phase, table.step, reason
-            )
-        elif table.phase is Phase.RUNNING and self._number == 1:
-            rospy.loginfo("agent: ready")
-        self._episode.publish(
-            wire.Episode(
-                header=header(rospy.get_time(), ""),
-                number=self._number,
-                phase=_PHASES[table.phase],
-                step=table.step,
-                reward=table.reward,
-                reason=table.fault_reason,
-            )
-        )
-
-    def _changed(self, tally: Tally, now: bool = False) -> None:
-        now_s = time.monotonic()
-        if tally.note != self._said_note:
-            self._said_note, now = tally.note, True
-            if tally.note:
-                rospy.loginfo("agent: waiting: %s", tally.note)
-        if not now and now_s - self._told_s < 0.5:
-            return
-        self._told_s = now_s
-        latencies = self._latencies("last")
-        self._status.publish(
-            wire.AgentStatus(
-                header=header(rospy.get_time(), ""),
-                mode=self.mode,
-                run=str(self.run),
-                policy=self.policy,
-                episodes=len(tally.outcomes),
-                successes=tally.successes,
-                steps=tally.steps,
-                missed_beats=self.env.missed_beats,
-                latency_median_ms=latencies.get("latency_median_ms", 0.0),
-                latency_p99_ms=latencies.get("latency_p99_ms", 0.0),
-                note=tally.note,
-            )
-        )
-
-    def _latencies(self, which: str) -> dict[str, float]:
-        if not isinstance(self.gate, AgentGate):
-            return {}
-        values_s = list(self.gate.all_latencies_s if which == "all" else self.gate.latencies_s)
-        if not values_s:
-            return {}
-        return {
-            "latency_median_ms": round(1e3 * statistics.median(values_s), 3),
-            "latency_p99_ms": round(1e3 * quantile(values_s, 0.99), 3),
-        }
-
-    def _report(self) -> tuple[Level, str, dict[str, str]]:
-        tally, missed = self.tally, self.env.missed_beats
-        values = {
-            "mode": self.mode,
-            "episodes": str(len(tally.outcomes)),
-            "successes": str(tally.successes),
-            "faults": str(len(tally.faults)),
-            "steps": str(tally.steps),
-            "missed beats": str(missed),
-            "policy": str(self.policy),
-        }
-        if tally.note:
-            return Level.WARN, tally.note, values
-        if missed > 0.01 * max(100, tally.steps):
-            return Level.WARN, f"{missed} beats came late", values
-        return Level.OK, f"{tally.successes} of {len(tally.outcomes)} episodes succeeded", values
 
 
 def _hold_steps(task: Any) -> int:

@@ -108,7 +108,9 @@ class Actor:
         return None
 
 
-def evaluate_on(actor: Actor, act: Act, episodes: int, seed: int) -> dict[str, Any]:
+def evaluate_on(
+    actor: Actor, act: Act, episodes: int, seed: int, log: EpisodeLog | None = None
+) -> dict[str, Any]:
     """``episodes`` worlds of the TEST range; a faulted one is tried again, and counted as such.
 
     Returns:
@@ -116,7 +118,7 @@ def evaluate_on(actor: Actor, act: Act, episodes: int, seed: int) -> dict[str, A
     """
     began_s, index = time.monotonic(), 0
     while index < episodes and actor.going():
-        if actor.episode(episode_seed(Purpose.TEST, seed, index), act) is not None:
+        if actor.episode(episode_seed(Purpose.TEST, seed, index), act, log) is not None:
             index += 1
     outcomes = actor.tally.outcomes
     wins = sum(o.success for o in outcomes)
