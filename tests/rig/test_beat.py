@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handful.rig.beat import FrameBeat
+from handful.rig.clock import Rate
 from tests.fakes import FakeClock
 
 FRAME_S, PERIOD_S, TRANSPORT_S = 1 / 30, 0.1, 0.003
@@ -69,6 +70,19 @@ def test_late_beats_are_counted_and_skipped_ones_too() -> None:
     clock.sleep_until(clock.now_s() + 3.4 * PERIOD_S)
     beat.sleep()
     assert beat.missed == 3
+
+
+def test_a_clock_that_goes_back_starts_a_new_beat() -> None:
+    clock = FakeClock(1000.0)
+    beat, _ = beat_of(clock, 0.0)
+    rate = Rate(clock, PERIOD_S)
+    beat.sleep()
+    for wait in (beat, rate):
+        clock.rewind(10.0)
+        wait.sleep()
+        assert clock.now_s() < 10.0 + PERIOD_S + FRAME_S + 1e-6
+        assert wait.missed == 0
+        clock.sleep_until(1000.0)
 
 
 def test_a_window_that_is_no_window_is_refused() -> None:

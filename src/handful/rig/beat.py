@@ -63,6 +63,9 @@ class FrameBeat:
         whole periods that were skipped count each.
         """
         late_s = self._clock.now_s() - self._next_s
+        if late_s < -2.0 * self._period_s:  # the clock went back: that beat is years away now
+            self.restart()
+            late_s = -self._period_s
         if late_s > self._window_s:
             skipped = int(late_s / self._period_s)
             self._next_s += skipped * self._period_s

@@ -65,6 +65,8 @@ class Rate:
         late counts when it is late by more than a tenth of a period.
         """
         late_s = self._clock.now_s() - self._next_s
+        if late_s < -2.0 * self._period_s:  # the clock went back: that beat is years away now
+            self.restart()
         if late_s > 0.0:
             skipped = int(late_s / self._period_s)
             self._next_s += skipped * self._period_s

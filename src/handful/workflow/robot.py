@@ -24,6 +24,8 @@ from handful.workflow.outcomes import Outcome
 from handful.workflow.results import commit, machine, versions, wilson
 from handful.workflow.seeds import Purpose, episode_seed
 
+_DISK_S = 2.0
+
 Act = Callable[[Observation], NDArray[np.float32]]
 
 
@@ -105,7 +107,17 @@ class Actor:
                 log.fault(str(error))
             self.tally.faults.append(str(error))
             self.changed(self.tally)
+            if isinstance(error, LogError):  # a full disk does not empty itself at once
+                self.wait(str(error), _DISK_S)
         return None
+
+    def wait(self, note: str, seconds: float) -> None:
+        """Wait, and say what for; ``going`` ends it."""
+        self.note(note)
+        end_s = time.monotonic() + seconds
+        while self.going() and time.monotonic() < end_s:
+            time.sleep(0.05)
+        self.note("")
 
 
 def evaluate_on(
