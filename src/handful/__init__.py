@@ -56,6 +56,8 @@ The study: tensors; never a metre, a second or a frame
     learn.replay             two rings of experience, the arm's own and the demonstrated
     learn.augment            which window of a picture the network sees
     learn.encoder            uint8 pictures -> features -> latent; the only division by 255
+    learn.winograd           3x3 convolution and ReLU with a quarter of the products
+    learn.winograd_kernels   its inner loops, in LLVM's own terms
     learn.features           what a frozen encoder sees, computed once
     learn.networks           the heads: squashed Gaussian, ensemble of Q
     learn.contrast           InfoNCE between two views, a slow key beside it
@@ -69,6 +71,7 @@ The study: tensors; never a metre, a second or a frame
 
 How a run is conducted
     cli                      the ``handful`` command
+    workflow.group           how that command fails: in one sentence
     workflow.options         options that several commands share, each worded once
     workflow.commands        what each command does between its options and its last line
     workflow.settings        how many demonstrations, how long, when to look
