@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The twin in the robot's place; ``rosrun handful twin_node.py`` needs no other argument.
 
-Settings: groups ``rig``, ``twin``, ``task`` and ``twin_node`` (config/node/twin.yaml).
+Settings: groups ``rig``, ``twin``, ``task`` and ``live`` (config/node/twin.yaml).
 """
 
 from handful.wire.node import run

@@ -31,7 +31,7 @@ from handful.rig.terminal import Terminal
 SHIPPED = load(OperatorSettings, "node/operator")
 
 
-def pressed(*states: tuple[int, ...], silence_s: float | None = None, every_s: float = 0.05):
+def pressed(*states: tuple[int, ...], silence_s: float = 0.0, every_s: float = 0.05):
     settings = SHIPPED.model_copy(update={"joy_silence_s": silence_s})
     buttons = Buttons(settings)
     return [buttons.state(state, k * every_s) for k, state in enumerate(states)]
@@ -154,7 +154,7 @@ def test_a_button_that_is_down_from_the_start_means_nothing_unless_stop() -> Non
 def test_a_gamepad_that_fell_silent_is_a_new_one_when_it_comes_back() -> None:
     states = [down(), down(8), down(8)]
     assert pressed(*states, every_s=1.0, silence_s=0.5) == [[], [], []]
-    assert pressed(*states, every_s=1.0, silence_s=None) == [[], [Intent.RESUME], []]
+    assert pressed(*states, every_s=1.0, silence_s=0.0) == [[], [Intent.RESUME], []]
     assert pressed(down(), down(1), every_s=1.0, silence_s=0.5) == [[], [Intent.STOP]]
     buttons = Buttons(SHIPPED.model_copy(update={"joy_silence_s": 0.5}))
     assert not buttons.silent(100.0), "one that never spoke is not silent, it is not there"

@@ -135,7 +135,7 @@ def test_buttons_count_at_the_press_and_any_stop_button_stops(
 
 def test_a_gamepad_that_falls_silent_holds_the_arm(ros: Graph, guard: Process) -> None:
     group = {"joy_silence_s": 0.3}
-    node = ros.start("operator_node", "joy:=pad", name="silent", operator_node=group)
+    node = ros.start("operator_node", "joy:=pad", name="silent", operator=group)
     holds, said = ros.listen("guard/request_hold", String), ros.listen("stand_in/said", String)
     pad = ros.talk("pad", Joy, listeners=1)
     pad.repeat(joy(), 20.0)

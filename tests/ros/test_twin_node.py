@@ -266,7 +266,7 @@ def test_it_needs_no_torch_and_reports_how_it_lives(ros: Graph, twin: Process) -
 def test_what_cannot_be_meant_ends_it_in_a_sentence(
     ros: Graph, parameters: dict, sentence: str
 ) -> None:
-    given = parameters if "task_name" in parameters else {"twin_node": parameters}
+    given = parameters if "task_name" in parameters else {"live": parameters}
     node = ros.start("twin_node", name="wrong_twin", **given)
     assert node.wait(20.0) == 2
     assert sentence in node.output() and "Traceback" not in node.output()
@@ -290,7 +290,7 @@ def simulated(tmp_path: Path) -> Iterator[Graph]:
 
 
 def test_with_a_clock_of_its_own_the_cell_may_live_faster(simulated: Graph) -> None:
-    simulated.start("twin_node", twin_node={"real_time_factor": 2.0, "camera_rate_hz": 10.0})
+    simulated.start("twin_node", live={"real_time_factor": 2.0, "camera_rate_hz": 10.0})
     clock = simulated.listen("/clock", Clock)
     states = simulated.listen("arm/state", ArmState)
     clock.wait(10)

@@ -45,7 +45,7 @@ class OperatorSettings(Settings):
 
     keys: intent -> single characters, or names of ``NAMED_KEYS``. buttons: intent -> indices into
     ``Joy.buttons``. joy_silence_s: a gamepad heard once that is silent for so long holds the arm
-    (null: it may be silent). repeat_s: the same key again within so long is the keyboard's doing.
+    (0: it may be silent). repeat_s: the same key again within so long is the keyboard's doing.
     person: who resumes, for the guard's log.
     """
 
@@ -72,7 +72,7 @@ class OperatorSettings(Settings):
             Intent.RESUME: (8,),
         }
     )
-    joy_silence_s: float | None = Field(default=None, gt=0.0)
+    joy_silence_s: float = Field(default=0.0, ge=0.0)
     repeat_s: float = Field(default=0.4, ge=0.0, le=5.0)
     person: str = Field(default="operator", min_length=1)
 
@@ -183,7 +183,7 @@ class Buttons:
     def silent(self, now_s: float) -> bool:
         """It was heard once, should speak all the time, and has not for too long."""
         limit_s = self._settings.joy_silence_s
-        if limit_s is None or self._heard_s is None:
+        if limit_s == 0.0 or self._heard_s is None:
             return False
         return now_s - self._heard_s > limit_s
 

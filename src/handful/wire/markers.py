@@ -41,6 +41,7 @@ COLOURS: dict[str, Rgb] = {
 _MODES = {wire.GuardState.HELD: "HELD", wire.GuardState.STOPPED: "STOPPED"}
 _STATUS_NAMES = {number: name for name, number in STATUS.items()}
 _EDGES = [(a, a | bit) for a in range(8) for bit in (1, 2, 4) if not a & bit]  # of a box
+_TEXT_ABOVE_M = 0.30  # over the box, where the elbow does not hide it
 _VERDICT_SHOWN_S = 1.0  # an older one says nothing about now
 
 
@@ -77,7 +78,7 @@ def verdict_text(
     else:
         said = "ready" if guard is not None else "no guard heard"
     marker = _marker("verdict", Marker.TEXT_VIEW_FACING, stamp_s, rgb, 1.0)
-    marker.text, marker.scale = said, Vector3(0.0, 0.0, 0.03)
+    marker.text, marker.scale = said, Vector3(0.0, 0.0, 0.04)
     marker.pose.position = above
     return marker
 
@@ -122,7 +123,7 @@ class MarkerServer:
         self._verdict: wire.Verdict | None = None
         self._arm: wire.ArmState | None = None
         low, high = settings.workspace_min_m, settings.workspace_max_m
-        self._above = Point(0.5 * (low[0] + high[0]), 0.5 * (low[1] + high[1]), high[2] + 0.05)
+        self._above = Point(0.5 * (low[0] + high[0]), 0.5 * (low[1] + high[1]), high[2] + _TEXT_ABOVE_M)
         self._out = rospy.Publisher(TOPIC, MarkerArray, queue_size=2)
         rospy.Subscriber("arm/state", wire.ArmState, self._on_arm, queue_size=1)
         rospy.Subscriber("guard/state", wire.GuardState, self._on_guard, queue_size=1)

@@ -221,10 +221,10 @@ class OperatorServer:
 
 
 def main(node: Node) -> None:
-    """What ``nodes/operator_node.py`` does: group ``operator_node``."""
-    chosen = settings(OperatorSettings, "operator_node", "node/operator")
+    """What ``nodes/operator_node.py`` does: group ``operator``."""
+    chosen = settings(OperatorSettings, "operator", "node/operator")
     if not chosen.keys.get(Intent.RESUME) and not chosen.buttons.get(Intent.RESUME):
-        raise ConfigError("operator_node: resume has neither key nor button; nobody could resume")
+        raise ConfigError("operator: resume has neither key nor button; nobody could resume")
     # A terminal that is closed says goodbye with a hangup; the gamepad's stop button outlives it.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     server = OperatorServer(chosen, Terminal())

@@ -54,7 +54,7 @@ class TwinServer:
         self._simulated = node.clock.simulated
         if live.real_time_factor != 1.0 and not self._simulated:
             raise ConfigError(
-                f"twin_node.real_time_factor is {live.real_time_factor}, and everybody else reads "
+                f"live.real_time_factor is {live.real_time_factor}, and everybody else reads "
                 "the wall's clock; set use_sim_time to true, or the factor to 1.0"
             )
         self._stage = Stage(task, rig, twin)
@@ -243,13 +243,13 @@ def _talk(topic: str, kind: type) -> rospy.Publisher:
 
 
 def main(node: Node) -> None:
-    """What ``nodes/twin_node.py`` does: groups ``rig``, ``twin``, ``task`` and ``twin_node``."""
+    """What ``nodes/twin_node.py`` does: groups ``rig``, ``twin``, ``task`` and ``live``."""
     server = TwinServer(
         node,
         recipe_task(),
         settings(RigSettings, "rig", "rig"),
         settings(TwinSettings, "twin", "twin"),
-        settings(LiveSettings, "twin_node", "node/twin"),
+        settings(LiveSettings, "live", "node/twin"),
     )
     node.check("cell", server.report)
     server.start()
