@@ -57,6 +57,7 @@ def test_the_story_is_on_the_first_page() -> None:
         "report",
         "bench",
         "demo",
+        "robot-demo",
     ]
 
 

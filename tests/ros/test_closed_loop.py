@@ -1,0 +1,110 @@
+"""The loop closed over ROS: evaluating, a bag that tells what was seen, learning beside acting."""
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from graph import NO_ROS, Graph
+
+pytest.importorskip("handful.msg", reason=NO_ROS)
+
+from cell_kit import Cell, quick_run
+
+from handful.msg import Action, Episode, LearnerStatus, Verdict
+from handful.rig.episodes import read
+from handful.workflow.robot import steps_in
+from handful.workflow.run_folder import RunFolder
+
+BAGGED = ("third/color/image_raw", "wrist/color/image_raw", "arm/state", "agent/action")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    return quick_run(tmp_path_factory.mktemp("runs") / "quick")
+
+
+@pytest.fixture
+def cell(ros: Graph, run: RunFolder) -> Iterator[Cell]:
+    cell = Cell(ros, run)
+    yield cell
+    cell.end()
+
+
+def test_an_evaluation_is_recorded_told_and_played_back_from_a_bag(
+    ros: Graph, cell: Cell, tmp_path: Path
+) -> None:
+    bag = tmp_path / "run.bag"
+    topics = [*BAGGED, "guard/verdict", "episode"]
+    recorder = ros.run("rosbag", ["/usr/bin/rosbag", "record", "-O", str(bag), *topics])
+    ros.wait_until(lambda: any("/record" in n for n in ros.nodes()), "rosbag to listen", 20.0)
+    time.sleep(1.0)
+    agent = cell.start_agent("evaluate", episodes=2)
+    assert agent.wait(90.0) == 0, agent.output()
+    recorder.signal(signal.SIGINT)
+    recorder.wait(10.0)
+
+    result = json.loads((cell.run.path / "ros_result.json").read_text())
+    assert result["episodes"] == 2 and result["faults"] == []
+    assert 0.0 < result["latency_median_ms"] <= result["latency_p99_ms"] < 300.0
+    acted = list(read(cell.run.path / "ros_episodes"))
+    assert [e.complete for e in acted] == [True, True]
+    assert sum(len(e.transitions) for e in acted) == result["steps"]
+    phases = [m.phase for m in cell.episodes.messages]
+    ends = {Episode.SUCCEEDED, Episode.TIMED_OUT}
+    assert phases[:2] == [Episode.RESETTING, Episode.RUNNING]
+    assert len([p for p in phases if p in ends]) == 2
+    moves = [m for m in cell.verdicts.messages if m.reason != "rests"]
+    assert len(moves) == result["steps"]
+    assert all(m.status <= Verdict.AT_WALL for m in moves)
+
+    cell.end()
+    ros.set_param("/use_sim_time", True)
+    try:
+        listener = ros.start("agent_node", name="listener", run=str(cell.run), mode="listen")
+        ros.wait_until(lambda: "listening" in listener.output(), "the listener", 30.0)
+        ros.run("play", ["/usr/bin/rosbag", "play", "--clock", "-q", str(bag)]).wait(60.0)
+        time.sleep(1.0)
+        listener.stop()
+    finally:
+        ros.set_param("/use_sim_time", False)
+    heard = list(read(cell.run.path / "heard"))
+    assert [len(e.transitions) for e in heard] == [len(e.transitions) for e in acted]
+    for ours, theirs in zip(acted, heard, strict=True):
+        assert np.array_equal(ours.observation.state, theirs.observation.state)
+        for a, b in zip(ours.transitions, theirs.transitions, strict=True):
+            assert np.array_equal(a.action, b.action)
+            assert (a.reward, a.discount, a.last) == (b.reward, b.discount, b.last)
+            assert np.array_equal(a.next_observation.state, b.next_observation.state)
+            for name, picture in a.next_observation.images.items():
+                assert np.array_equal(picture, b.next_observation.images[name])
+
+
+def test_it_learns_beside_acting_with_exact_updates_a_step(ros: Graph, cell: Cell) -> None:
+    standing = ros.listen("learner/status", LearnerStatus)
+    cell.start_agent("learn")
+    cell.start_learner()
+    cell.moving(80, 120.0)
+    first = standing.wait_for(lambda m: m.updates > 0, timeout_s=60.0)
+    last = ros.wait_until(
+        lambda: standing.last if standing.last.env_steps >= 60 else None, "60 steps", 60.0
+    )
+    assert last.updates > first.updates or last.owed == 0
+    ratio, start_steps = 4.0, 10  # agent.update_to_data, agent.start_steps
+    due = ratio * (last.env_steps - start_steps)
+    assert abs(last.updates + last.owed - due) <= ratio
+    policy = cell.status.wait_for(lambda m: m.policy > 0, "newer weights", 60.0)
+    assert policy.mode == "learn"
+    ages = [
+        1e3 * (m.header.stamp - m.observed).to_sec()
+        for m in cell.verdicts.messages
+        if m.reason != "rests"
+    ]
+    assert np.median(ages) < 100.0
+    assert steps_in(cell.run.episodes) >= 60
+    parts = [m for m in ros.listen("agent/action", Action).wait(3) if not m.rest]
+    assert all(len(m.parts) == 3 and min(m.parts) == m.header.stamp for m in parts)
+    standing.close()
