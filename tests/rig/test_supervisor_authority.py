@@ -140,6 +140,24 @@ class TestBadActions:
             cell.run(0.05)
         assert cell.mode is Mode.READY
 
+    def test_a_rest_in_between_does_too_and_ends_the_pause(self) -> None:
+        cell = Cell()
+        for _ in range(5):
+            assert cell.act().status in ("ok", "slowed")
+            cell.act([math.nan] * 4)
+            cell.act([math.nan] * 4)
+            assert cell.order.hold
+            cell.rest()
+            assert not cell.order.hold and cell.mode is Mode.READY
+
+    def test_somebody_who_speaks_nonsense_is_not_silent(self) -> None:
+        cell = Cell(GuardNodeSettings(max_bad_actions=100))
+        cell.act()
+        for _ in range(8):
+            cell.run(0.1)
+            cell.act([math.nan] * 4)
+        assert cell.mode is Mode.READY and "finite" in cell.order.reason
+
     def test_while_nobody_moves_a_bad_one_does_not_move_the_target(self) -> None:
         cell = Cell()
         cell.obeys = False

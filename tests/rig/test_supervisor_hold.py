@@ -85,6 +85,12 @@ class TestHold:
         assert cell.supervisor.resume("Ada", cell.now_s)[0]
         assert cell.act().status == "ok", "stamps of the old time are forgotten"
 
+    def test_in_a_hold_nothing_stays_decided_in_the_future_either(self) -> None:
+        cell = Cell()
+        cell.supervisor.hold("wait")
+        cell.stamp_s -= 5.0
+        assert cell.run(TICK_S).decided_s <= cell.stamp_s
+
     def test_a_clock_that_crawls_back_is_noticed_too(self) -> None:
         cell = Cell()
         for _ in range(10):

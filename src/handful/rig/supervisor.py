@@ -144,7 +144,6 @@ class Supervisor:
 
     def on_clock_jump(self) -> None:
         """The cell's clock went back: no age means anything until somebody has looked."""
-        self._stamps_s.clear()
         self.hold("the clock jumped back")
         self._target.decided_s = self._clock_s
 
