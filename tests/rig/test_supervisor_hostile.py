@@ -195,7 +195,9 @@ def test_a_hundred_thousand_hostile_actions(rig: RigSettings) -> None:
         source = "agent" if rng.random() < 0.9 else str(rng.choice(["teleop", "ghost"]))
         age_s = float(rng.choice([0.0, 0.0, 0.0, 0.1, 0.31, -0.1, math.nan, 1e12]))
         rest = bool(rng.random() < (0.5 if source == "teleop" else 0.05))
-        ruling = cell.act(hostile_values(rng, 4, bias=math.sin(number / 3000)), source, age_s=age_s, rest=rest)
+        ruling = cell.act(
+            hostile_values(rng, 4, bias=math.sin(number / 3000)), source, age_s=age_s, rest=rest
+        )
         statuses[ruling.status] = statuses.get(ruling.status, 0) + 1
         order = cell.order
         goal_m = order.command.p_BT_m
