@@ -195,7 +195,8 @@ def _hold_steps(task: Any) -> int:
 def main(node: Node) -> None:
     """What ``nodes/agent_node.py`` does: ``~run``, ``~mode``, ``~episodes``, ``~seed``.
 
-    It ends when the mode is done; the guard, the arm and the cameras go on.
+    It ends when the mode is done; the guard, the arm and the cameras go on. With ``~stay`` it stays
+    and does nothing more, for launch files that bring it back whenever it ends.
     """
     try:
         result = _work(node)
@@ -206,7 +207,8 @@ def main(node: Node) -> None:
         raise ConfigError(line) from None
     told = {key: value for key, value in result.items() if not isinstance(value, list | dict)}
     rospy.loginfo("agent: %s", told)
-    node.stop("the agent is done")
+    if not rospy.get_param("~stay", False):
+        node.stop("the agent is done")
 
 
 def _work(node: Node) -> dict[str, Any]:
