@@ -134,7 +134,20 @@ class AgentServer:
             taken = learn_on(self.actor, explore, self.run.episodes, pulse, beside, seed, steps)
         finally:
             receiver.close()
-        return {"env_steps": taken, **self.voice.latencies()}
+        tally = self.tally
+        result = {
+            "env_steps": taken,
+            "steps": tally.steps,
+            "episodes": len(tally.outcomes),
+            "outcomes": [o.success for o in tally.outcomes],
+            "lengths": [o.length for o in tally.outcomes],
+            "faults": tally.faults,
+            "missed_beats": self.env.missed_beats,
+            "policy": self.voice.policy,
+            **self.voice.latencies(),
+        }
+        write_json(self.run.path / "ros_training.json", result)
+        return result
 
     # Making.
 
