@@ -1,6 +1,6 @@
 """Training over ROS in the twin, at the robot's pace: steps, late beats, updates a step, success.
 
-Starts ``launch/twin.launch`` in mode learn on a new run with ten demonstrations, for so many minutes
+Starts ``launch/twin.launch`` in mode learn on a new run with ten demonstrations, for some minutes
 of acting, then evaluates what was learned in one process.
 
     .venv/bin/python benchmarks/bench_ros_training.py --minutes 10 --run runs/over_ros
