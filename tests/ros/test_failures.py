@@ -65,7 +65,9 @@ def test_agent_killed_arm_holds_and_the_agent_comes_back_with_weights_and_log(
     agent.kill()
     state = cell.held()
     assert "agent fell silent" in state.reason
-    assert seconds_to_hold(cell) <= HOLD_S + HEARD_S
+    took_s = seconds_to_hold(cell)
+    print(f"agent killed: holds {1e3 * took_s:.0f} ms after its last action")
+    assert took_s <= HOLD_S + HEARD_S
     assert cell.still() < 1e-3
     before = list(read(cell.run.episodes))
     assert not before[-1].complete
@@ -91,7 +93,12 @@ def test_learner_dead_acting_goes_on_for_a_while_and_then_holds(ros: Graph, cell
     died_s = time.monotonic()
     cell.moving(15, 10.0)
     assert time.monotonic() - died_s < 4.0, "it went on with the last weights"
+    begun = len(cell.verdicts.messages)
     cell.status.wait_for(lambda m: "learner is silent" in m.note, "the agent to wait", 30.0)
+    moved = sum(m.reason != "rests" for m in cell.verdicts.messages[begun:])
+    print(
+        f"learner killed: {15 + moved} more steps in {time.monotonic() - died_s:.1f} s, then none"
+    )
     time.sleep(0.5)
     begun = len(cell.actions.messages)
     time.sleep(1.0)
@@ -108,7 +115,9 @@ def test_a_camera_that_stops_or_sends_nonsense_ends_the_episode(
     cell.start_agent()
     cell.moving(5, 90.0)
     cell.tell(f"{ill} third")
+    ill_s = time.monotonic()
     fault = cell.phase(Episode.FAULTED)
+    print(f"camera {ill}: faulted after {1e3 * (time.monotonic() - ill_s):.0f} ms: {fault.reason}")
     assert "third" in fault.reason
     assert cell.still() < 1e-3
     cell.tell("well")
@@ -122,7 +131,9 @@ def test_arm_state_stops(ros: Graph, learned: Cell) -> None:
     cell.start_agent()
     cell.moving(5, 90.0)
     cell.tell("mute arm")
+    mute_s = time.monotonic()
     assert "arm/state is silent" in cell.held().reason
+    print(f"arm state mute: held after {1e3 * (time.monotonic() - mute_s):.0f} ms")
     answer = ros.call("guard/resume", Resume, "Ada")
     assert not answer.success and "arm/state is silent" in answer.message
     cell.tell("well")
@@ -137,7 +148,9 @@ def test_guard_killed_arm_holds_by_itself(ros: Graph, learned: Cell) -> None:
     cell.guard.kill()
     killed_s = time.monotonic()
     ros.wait_until(lambda: cell.arm.last.holding, "the arm to hold", 5.0)
-    assert time.monotonic() - killed_s < 0.15 + 0.25, "valid_s, and hearing of it"
+    took_s = time.monotonic() - killed_s
+    print(f"guard killed: the arm holds after {1e3 * took_s:.0f} ms")
+    assert took_s < 0.15 + 0.25, "valid_s, and hearing of it"
     assert cell.still() < 1e-3
     fault = cell.episodes.wait_for(lambda m: m.phase == Episode.FAULTED, timeout_s=10.0)
     assert "guard" in fault.reason
@@ -204,8 +217,10 @@ def test_roscore_restarted_everybody_ends_in_words_and_the_arm_is_held(
     cell.moving(5, 90.0)
     ros.kill_master()
     ros.start_master()
+    back_s = time.monotonic()
     for process in (cell.guard, cell.twin, agent):
         assert process.wait(30.0) == 3, process.output()
         assert "master" in process.output()
+    print(f"roscore restarted: all ended after {time.monotonic() - back_s:.1f} s")
     last = cell.commands.last
     assert last.hold, "the guard's last words"
