@@ -86,6 +86,8 @@ class TestMotion:
 
     def test_an_order_is_decided_once_and_repeated(self) -> None:
         cell = Cell()
+        cell.run(1.0)
+        assert cell.order.decided_s < cell.stamp_s
         cell.act()
         decided_s = cell.order.decided_s
         assert decided_s == cell.stamp_s

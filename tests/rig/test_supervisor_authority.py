@@ -150,6 +150,14 @@ class TestBadActions:
             cell.rest()
             assert not cell.order.hold and cell.mode is Mode.READY
 
+    def test_after_a_resume_the_count_starts_anew(self) -> None:
+        cell = Cell()
+        for _ in range(3):
+            cell.act([math.nan] * 4)
+        assert cell.mode is Mode.HELD and cell.supervisor.resume("Ada", cell.now_s)[0]
+        cell.act([math.nan] * 4)
+        assert cell.mode is Mode.READY
+
     def test_somebody_who_speaks_nonsense_is_not_silent(self) -> None:
         cell = Cell(GuardNodeSettings(max_bad_actions=100))
         cell.act()

@@ -132,8 +132,25 @@ class TestReset:
         self.put(cell, [0.5, 0.1, 0.3])
         assert np.array_equal(cell.run(TICK_S).command.p_BT_m, [0.5, 0.1, 0.3])
 
-    def test_never_while_somebody_moves(self) -> None:
+    def test_under_a_mover_too_whose_motion_is_over_then(self) -> None:
         cell = Cell()
+        for _ in range(3):
+            cell.act()
+            cell.run(0.1)
+        self.put(cell, [0.5, 0.1, 0.3])
+        order = cell.run(TICK_S)
+        assert np.array_equal(order.command.p_BT_m, [0.5, 0.1, 0.3]) and not order.hold
+        assert cell.supervisor.standing.source == ""
+        assert "reset while agent moved it" in " ".join(cell.supervisor.notes)
+        cell.act([0, 1, 0, 0])
+        order = cell.run(TICK_S)
+        goal_m = [0.5, 0.1 + STEP_M, 0.3]
+        assert order.command.p_BT_m == pytest.approx(goal_m), "it has not obeyed yet, that is all"
+
+    def test_never_because_an_arm_has_not_obeyed_the_mover_yet(self) -> None:
+        cell = Cell()
+        cell.obeyed = 0
+        cell.run(TICK_S)
         cell.act()
         self.put(cell, START_M)
         order = cell.run(TICK_S)
@@ -146,6 +163,24 @@ class TestReset:
         cell.obeys, cell.obeyed = False, 0
         cell.target = type(cell.target)(np.full(3, nonsense), 0.0, 0.0)
         assert np.array_equal(cell.run(TICK_S).command.p_BT_m, before_m)
+
+    def test_a_hold_does_not_take_nonsense_either(self) -> None:
+        cell = Cell()
+        cell.act()
+        cell.run(0.1)
+        cell.obeys, cell.obeyed = False, 0
+        cell.target = type(cell.target)(np.zeros(3), 0.0, 0.0)
+        cell.run(TICK_S)
+        cell.supervisor.hold("wait")
+        assert np.array_equal(cell.order.command.p_BT_m, cell.p_m)
+
+    def test_the_arm_s_word_is_copied(self) -> None:
+        cell = Cell()
+        self.put(cell, [0.5, 0.1, 0.3])
+        state = cell.arm()
+        cell.supervisor.on_arm(state, cell.now_s, command=0)
+        state.target_p_BT_m[:] = math.nan
+        assert np.array_equal(cell.order.command.p_BT_m, [0.5, 0.1, 0.3])
 
     def test_small_differences_are_not_followed(self) -> None:
         cell = Cell()

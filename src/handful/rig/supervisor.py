@@ -54,9 +54,8 @@ class Supervisor:
         self._clock_s = self._acted_s = 0.0
         self._source = self._pause = ""
         self._mode, self._starting = Mode.HELD, True
-        self._reason = "waiting for a person to resume"
-        if watch.start_ready:
-            self._reason = "waiting for the arm and the cameras"
+        whom = "the arm and the cameras" if watch.start_ready else "a person to resume"
+        self._reason = f"waiting for {whom}"
         self.notes: deque[str] = deque(maxlen=100)
 
     # What is heard.
@@ -70,12 +69,15 @@ class Supervisor:
         if not all(map(math.isfinite, pose)):
             self._note(f"arm/state: its pose is not finite, {pose}; not counted as heard")
             return
-        first = self._arm is None
+        first, was_reset = self._arm is None, command == 0 and self._obeyed != 0
         self._arm, self._obeyed, self._arm_fault = arm, command, fault
         self._arm_pulse.beat(arm.stamp_s, self._cell(now_s))
         if first:
             self._target.begin(arm, command)
-        elif not self._source:
+        elif was_reset and self._source:
+            self._note(f"the arm was reset while {self._source} moved it; that motion is over")
+            self._source = self._pause = ""
+        if not self._source:
             self._note(self._target.settle(arm, command, self._clock_s))
 
     def on_camera(self, name: str, stamp_s: float, now_s: float) -> None:
@@ -204,11 +206,11 @@ class Supervisor:
         if silent_s <= self._watch.max_action_silence_s:
             return ""
         reason = f"{self._source} fell silent"
-        if silent_s <= self._watch.max_action_silence_s + self._watch.forgive_silence_s:
-            if not self._pause:
-                self._stand(reason)
-            return ""
-        return reason
+        if silent_s > self._watch.max_action_silence_s + self._watch.forgive_silence_s:
+            return reason
+        if not self._pause:
+            self._stand(reason)
+        return ""
 
     def _judge(
         self,
@@ -263,8 +265,7 @@ class Supervisor:
         """A well-formed action of somebody who may: through the limits to the target."""
         assert self._arm is not None
         age_s = self._clock_s - stamp_s
-        if -self._watch.max_clock_slip_s <= age_s < 0.0:
-            age_s = 0.0
+        age_s = 0.0 if -self._watch.max_clock_slip_s <= age_s < 0.0 else age_s
         base = self._target.base(self._arm)
         verdict = self._target.step(self._arm, values, age_s, self._clock_s, cell_s)
         if verdict.held:

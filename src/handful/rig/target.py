@@ -131,9 +131,8 @@ class Target:
 
         Small differences are the arm's own (weight, friction); following those would drift.
         """
-        if obeyed == 0:
-            if self._knows_its_target(arm):
-                self.stand(arm, obeyed, max(stamp_s, arm.stamp_s))
+        if obeyed == 0 and self._knows_its_target(arm):
+            self.stand(arm, obeyed, max(stamp_s, arm.stamp_s))
             return ""
         far_m = float(np.linalg.norm(self.command.p_BT_m - arm.p_BT_m))
         if far_m <= self._max_lead_m:
