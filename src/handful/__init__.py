@@ -114,6 +114,7 @@ The wire: the doors to ROS, and the only room that knows it
     wire.parameters          settings of a node, from a file or the parameter server
     wire.operator            a person's say: keys, gamepad, the guard's services
     wire.twin                the twin behind the topics of cameras and arm
+    wire.twin_script         its scripted demonstrator, who acts as a person would
     wire.twin_mounts         where its cameras are bolted on, as /tf_static
     wire.markers             what RViz shows of the guard: box, target, verdict
     wire.watch               whether the ROS master is still there, and still the same

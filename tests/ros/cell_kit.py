@@ -47,7 +47,14 @@ class Cell:
     relayed: pictures, camera_info and arm state pass a relay that can be told to be ill.
     """
 
-    def __init__(self, ros: Graph, run: RunFolder, relayed: bool = False, **guard: Any) -> None:
+    def __init__(
+        self,
+        ros: Graph,
+        run: RunFolder,
+        relayed: bool = False,
+        demonstrate: bool = False,
+        **guard: Any,
+    ) -> None:
         self.ros, self.run = ros, run
         config = str(run.config)
         topics = [
@@ -55,7 +62,7 @@ class Cell:
         ]
         topics.append("arm/state")
         remaps = [f"{topic}:=raw/{topic}" for topic in topics] if relayed else []
-        self.twin = ros.start("twin_node", *remaps, config=config)
+        self.twin = ros.start("twin_node", *remaps, config=config, demonstrate=demonstrate)
         self.relay = ros.start_script(RELAY) if relayed else None
         self.do = ros.talk("relay/do", String, listeners=1) if relayed else None
         self.guard = ros.start("guard_node", config=config, guard={"start_ready": True, **guard})

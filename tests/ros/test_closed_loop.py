@@ -108,3 +108,22 @@ def test_it_learns_beside_acting_with_exact_updates_a_step(ros: Graph, cell: Cel
     parts = [m for m in ros.listen("agent/action", Action).wait(3) if not m.rest]
     assert all(len(m.parts) == 3 and min(m.parts) == m.header.stamp for m in parts)
     standing.close()
+
+
+def test_demonstrations_are_collected_over_ros(ros: Graph, run: RunFolder, tmp_path: Path) -> None:
+    fresh = RunFolder(tmp_path / "demos_over_ros")
+    fresh.path.mkdir()
+    fresh.config.write_text(run.config.read_text())
+    cell = Cell(ros, fresh, demonstrate=True)
+    try:
+        agent = cell.start_agent("collect", demos=2)
+        assert agent.wait(90.0) == 0, agent.output()
+        demos = list(read(fresh.demos))
+        assert len(demos) == 2 and all(e.demo and e.complete for e in demos)
+        assert all(e.transitions[-1].reward == 1.0 for e in demos)
+        told = [m for m in cell.verdicts.messages if m.source == "script" and m.reason != "rests"]
+        assert sum(len(e.transitions) for e in demos) <= len(told)
+        moved = np.abs(np.concatenate([t.action for e in demos for t in e.transitions])).max()
+        assert moved > 0.5, "what the guard has let through, not what the recorder did"
+    finally:
+        cell.end()

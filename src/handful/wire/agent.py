@@ -75,7 +75,7 @@ class AgentServer:
                 result = self._learn(seed, steps)
             else:
                 have = collect_on(self.actor, lambda seen: None, self.run.demos, seed, demos)  # type: ignore[arg-type,return-value]
-                result = {"demos": have, "attempts": self.tally.steps}
+                result = {"demos": have, "steps": self.tally.steps, "faults": self.tally.faults}
         self.tally.note = ""
         self.voice.changed(self.tally, now=True)
         return result

@@ -28,6 +28,7 @@ from handful.srv import Reset, ResetRequest, ResetResponse
 from handful.wire import markers, messages
 from handful.wire.node import Level, Node, settings
 from handful.wire.twin_mounts import mounts, optical_frame, publish_mounts
+from handful.wire.twin_script import ScriptedHand
 
 ARM_JOINTS = [f"panda_joint{i}" for i in range(1, 8)]
 FINGER_JOINTS = ["panda_finger_joint1", "panda_finger_joint2"]
@@ -93,6 +94,11 @@ class TwinServer:
             "guard/command", wire.Command, self._on_command, queue_size=16, tcp_nodelay=True
         )
         rospy.Service("scene/reset", Reset, self._on_reset)
+
+    def newest(self) -> tuple[Report, float] | None:
+        """The newest report and its stamp [s]; None before the first."""
+        report = self._report
+        return None if report is None else (report, self._stamp_s(report.arm.stamp_s))
 
     def report(self) -> tuple[Level, str, dict[str, str]]:
         """For diagnostics: how fast the cell lives, and what its arm does."""
@@ -243,14 +249,15 @@ def _talk(topic: str, kind: type) -> rospy.Publisher:
 
 
 def main(node: Node) -> None:
-    """What ``nodes/twin_node.py`` does: groups ``rig``, ``twin``, ``task`` and ``live``."""
-    server = TwinServer(
-        node,
-        recipe_task(),
-        settings(RigSettings, "rig", "rig"),
-        settings(TwinSettings, "twin", "twin"),
-        settings(LiveSettings, "live", "node/twin"),
-    )
+    """What ``nodes/twin_node.py`` does: groups ``rig``, ``twin``, ``task`` and ``live``.
+
+    ``~demonstrate``: true also starts the scripted demonstrator, on ``script/action``.
+    """
+    task, rig = recipe_task(), settings(RigSettings, "rig", "rig")
+    twin = settings(TwinSettings, "twin", "twin")
+    server = TwinServer(node, task, rig, twin, settings(LiveSettings, "live", "node/twin"))
     node.check("cell", server.report)
     server.start()
+    if rospy.get_param("~demonstrate", False):
+        ScriptedHand(node.clock, task, rig, twin, server.newest).start()
     node.spin()
