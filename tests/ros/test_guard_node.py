@@ -197,6 +197,17 @@ def test_a_fault_of_the_arm_is_a_hold_in_its_words(guard: Bench) -> None:
     assert guard.until(lambda s: s.mode == GuardState.HELD).reason == "arm: joint 4 is hot"
 
 
+def test_an_arm_with_an_impossible_stamp_does_not_end_the_guard(guard: Bench) -> None:
+    guard.arm.hush()
+    odd = arm_message(command=0)
+    odd.header.stamp = rospy.Time(2**32 - 1, 999_999_999)
+    guard.arm.say(odd)
+    guard.commands.forget()
+    assert len(guard.commands.wait(20)) >= 20 and guard.process.running
+    guard.ready()
+    assert guard.judge(fresh(0, 0, 0, 0)).status == Verdict.OK
+
+
 def test_diagnostics_say_who_moves_and_how_late_the_stream_is(guard: Bench) -> None:
     guard.moving()
     ear = guard.ros.listen("/diagnostics", DiagnosticArray)
