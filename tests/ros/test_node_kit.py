@@ -1,5 +1,6 @@
 """The node kit in real processes: reports, settings, time that goes back, lost masters."""
 
+import signal
 import textwrap
 import time
 from pathlib import Path
@@ -46,6 +47,23 @@ def status(ros: Graph, name: str):
     array = ear.wait_for(lambda m: any(s.name == name for s in m.status), f"diagnostics of {name}")
     ear.close()
     return next(s for s in array.status if s.name == name)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_at_once_in_the_middle_of_a_question_to_the_master(
+    ros: Graph, script, number: int
+) -> None:
+    body = """
+        rospy.on_shutdown(lambda: print("the hook ran", flush=True))
+        print("asking", flush=True)
+        while True:
+            rospy.get_param("/run_id")
+    """
+    node = ros.start_script(script(body, f"asker_{number}"))
+    ros.wait_until(lambda: "asking" in node.output(), "the first question")
+    node.signal(number)
+    assert node.wait(5.0) == 0
+    assert node.output().count("the hook ran") == 1
 
 
 def test_it_reports_once_a_second_and_ends_with_ctrl_c(ros: Graph, script) -> None:

@@ -12,11 +12,12 @@ An executable in ``nodes/`` is then a screenful::
 """
 
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable
 from enum import IntEnum
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import NoReturn
 
 import rosgraph
@@ -79,7 +80,11 @@ class Node:
         return str(rospy.get_name())
 
     def __enter__(self) -> "Node":
-        rospy.init_node(self._base_name)
+        # rospy's own handler says goodbye to the master from wherever the signal finds this thread;
+        # in the middle of another call to the master, that waits for a lock it holds itself.
+        rospy.init_node(self._base_name, disable_signals=True)
+        signal.signal(signal.SIGINT, _interrupt)
+        signal.signal(signal.SIGTERM, _interrupt)
         _log_without_the_master()
         self.clock = RosClock()
         self._diagnostics = rospy.Publisher("/diagnostics", DiagnosticArray, queue_size=10)
@@ -98,6 +103,9 @@ class Node:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        # The hooks of the shutdown stop arms: a second Ctrl-C does not cut them short.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         self._watch.stop()
         self.stop("the node has ended" if error is None else f"{type(error).__name__}: {error}")
 
@@ -176,10 +184,14 @@ def run(main: Callable[[Node], None], name: str) -> NoReturn:
                 rospy.logfatal("%s: %s", node.name, error)
                 rospy.rostime.wallsleep(0.2)  # /rosout is written by another thread
     except (KeyboardInterrupt, rospy.ROSInterruptException):
-        pass  # Ctrl-C, or the master asked: a clean end
+        rospy.signal_shutdown("asked to end")  # a clean end; again, where it came that early
     # Threads of rospy may live on; an interpreter that waits for them would never end.
     _end_by_force(code)
     sys.exit(code)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def _alive() -> tuple[Level, str, dict[str, str]]:
