@@ -17,6 +17,7 @@ pytest.importorskip("handful.msg", reason=NO_ROS)
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 from tf2_msgs.msg import TFMessage
+from visualization_msgs.msg import MarkerArray
 
 from handful.msg import Action, ArmState, GuardState, Verdict
 from handful.wire import messages
@@ -175,6 +176,8 @@ def test_the_end_of_the_agent_is_what_was_asked_for(ros: Graph, ends: str) -> No
     assert done.wait(30.0) == 0, done.output()
     assert f"('agent_node', {ends == 'respawn'}, {ends == 'all'})" in done.output()
     assert "('guard_node', False, True)" in done.output()
+    stays = params_of(ros, "core.launch", "run:=/r", f"ends:={ends}")["/agent_node/stay"]
+    assert stays is (ends == "respawn"), "a finished agent would be brought back to begin anew"
 
 
 def test_the_view_names_topics_that_there_are_and_displays_that_rviz_has() -> None:
@@ -211,6 +214,9 @@ def test_the_twin_comes_up_moves_records_and_ends_as_one(ros: Graph, tmp_path: P
     assert any(v.status == Verdict.OK for v in verdicts.wait(8))
     states.wait_for(lambda m: m.tool.position.x > before_m + 0.03, "the arm to move")
     assert any(t.child_frame_id.startswith("panda_") for m in frames.wait(1) for t in m.transforms)
+    drawn = ros.listen("markers", MarkerArray)
+    seen = {m.ns for array in drawn.wait(6) for m in array.markers}
+    assert seen == {"workspace", "verdict", "target", "fingers", "cube"}
     ros.talk("operator/key", String, listeners=1).say(String("stop"))
     guard.wait_for(lambda m: m.mode == GuardState.STOPPED, "the operator's stop to arrive")
     assert cell.stop(30.0) == 0
@@ -218,7 +224,7 @@ def test_the_twin_comes_up_moves_records_and_ends_as_one(ros: Graph, tmp_path: P
     topics = recorded(bag)
     assert {"/third/color/image_raw", "/wrist/color/camera_info", "/arm/state"} <= topics
     assert {"/guard/command", "/guard/verdict", "/script/action", "/tf_static"} <= topics
-    for ear in (guard, states, verdicts, frames, pictures):
+    for ear in (guard, states, verdicts, frames, pictures, drawn):
         ear.close()
 
 
