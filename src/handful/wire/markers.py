@@ -123,7 +123,9 @@ class MarkerServer:
         self._verdict: wire.Verdict | None = None
         self._arm: wire.ArmState | None = None
         low, high = settings.workspace_min_m, settings.workspace_max_m
-        self._above = Point(0.5 * (low[0] + high[0]), 0.5 * (low[1] + high[1]), high[2] + _TEXT_ABOVE_M)
+        self._above = Point(
+            0.5 * (low[0] + high[0]), 0.5 * (low[1] + high[1]), high[2] + _TEXT_ABOVE_M
+        )
         self._out = rospy.Publisher(TOPIC, MarkerArray, queue_size=2)
         rospy.Subscriber("arm/state", wire.ArmState, self._on_arm, queue_size=1)
         rospy.Subscriber("guard/state", wire.GuardState, self._on_guard, queue_size=1)
