@@ -119,6 +119,7 @@ The wire: the doors to ROS, and the only room that knows it
     wire.markers             what RViz shows of the guard: box, target, verdict
     wire.watch               whether the ROS master is still there, and still the same
     wire.node                what every node does alike: start, report, watch, end in words
+    wire.camera_server       one camera as topics, named as realsense2_camera's are
     wire.topic_camera        a camera that is a topic
     wire.gate                an action out, the guard's verdict back
     wire.senses              the newest arm state, and when pictures come in

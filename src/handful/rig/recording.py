@@ -20,8 +20,7 @@ class RecordingSource:
     """A ``.db3`` or ``.bag`` file of librealsense (not a bag of ROS topics).
 
     In real time it paces itself as it was recorded; otherwise every picture is delivered, the next
-    one when it is asked for, with the stamp of that moment; librealsense waits about half a second
-    for a consumer and then begins to drop pictures.
+    one when it is asked for, with the stamp of that moment.
     """
 
     def __init__(self, settings: RecordingSettings) -> None:
@@ -37,7 +36,7 @@ class RecordingSource:
         """Play from the beginning.
 
         Raises:
-            CameraSetupError: no such file, or one without a colour stream.
+            CameraSetupError: no such file, or one without the streams that are wanted.
             CameraError: librealsense cannot play it.
         """
         if not self._path.is_file():
@@ -81,20 +80,16 @@ class RecordingSource:
         config, pipeline = rs.config(), rs.pipeline()
         try:
             config.enable_device_from_file(str(self._path), repeat_playback=False)
-            player = config.resolve(pipeline).get_device().as_playback()
-            streams = {p.stream_type() for s in player.query_sensors() for p in s.profiles}
-            if rs.stream.color not in streams:
-                raise CameraSetupError("it has no colour stream")
-            if depth and rs.stream.depth not in streams:
-                raise CameraSetupError("it has no depth stream; set depth: false")
             config.enable_stream(rs.stream.color)  # a stream alone is never held back for another
             if depth:
                 config.enable_stream(rs.stream.depth)
+            player = config.resolve(pipeline).get_device().as_playback()
             player.set_real_time(self._settings.real_time)  # before the first picture is played
             profile = pipeline.start(config)
         except RuntimeError as error:
-            if isinstance(error, CameraError):
-                raise
+            if "resolve requests" in str(error):
+                wanted = "colour and a depth stream; set depth: false" if depth else "colour stream"
+                raise CameraSetupError(f"it does not have a {wanted}") from None
             raise CameraError(f"it cannot be played: {error}") from None
         self._pipeline, self._player, self._began = pipeline, player, False
         self._calibration = intrinsics(profile.get_stream(rs.stream.color))
