@@ -1,4 +1,4 @@
-"""A RealSense camera that is connected: found by its serial, set up, started, lost and found again."""
+"""A RealSense that is connected: found by its serial, set up, started, lost and found again."""
 
 import contextlib
 import threading
@@ -133,8 +133,10 @@ class RealSenseSource:
         sensor = _colour_sensor(device)
         if settings.exposure_us:
             _put(sensor, option.enable_auto_exposure, 0.0)
-            # The colour sensor counts in units of 100 microseconds.
-            _put(sensor, option.exposure, max(1.0, round(settings.exposure_us / 100.0)))
+            # A colour sensor of its own counts in 100 us, the stereo module (D405) in 1 us.
+            own = _info(sensor, sdk().camera_info.name) == "RGB Camera"
+            units = settings.exposure_us / (100.0 if own else 1.0)
+            _put(sensor, option.exposure, max(1.0, round(units)))
         elif sensor.supports(option.enable_auto_exposure):
             _put(sensor, option.enable_auto_exposure, 1.0)
         if settings.gain:
