@@ -29,6 +29,7 @@ from handful.wire.senses import PictureArrivals, TopicArm
 from handful.wire.topic_camera import TopicCamera
 from handful.workflow.beside import Pulse
 from handful.workflow.errors import sentence
+from handful.workflow.interrupt import Interrupt
 from handful.workflow.parts import load_learner, torch_device
 from handful.workflow.recipe import Options, Recipe, resolve
 from handful.workflow.results import write_json
@@ -41,10 +42,13 @@ MODES = ("evaluate", "learn", "collect")  # and listen, which is no server
 class AgentServer:
     """One agent on one run, from start to end; ``work`` returns when its mode is done."""
 
-    def __init__(self, node: Node, run: RunFolder, mode: str) -> None:
+    def __init__(
+        self, node: Node, run: RunFolder, mode: str, interrupt: Interrupt | None = None
+    ) -> None:
         if mode not in MODES:
             raise ConfigError(f"~mode: {mode!r}; there are {', '.join(MODES)} and listen")
         self.node, self.run, self.mode = node, run, mode
+        self.interrupt = interrupt or Interrupt()
         self.recipe = _recipe(run)
         self.own = settings(AgentNodeSettings, "acting", "node/agent")
         self.tally = Tally(mode)
@@ -52,8 +56,8 @@ class AgentServer:
         self.guard, self.arm, self.judge = GuardWatch(), TopicArm(), EventJudge()
         self.arrivals = PictureArrivals()
         self.cameras = {
-            name: TopicCamera(name, f"{name}/color/image_raw", node.clock)
-            for name in self.recipe.rig.cameras
+            name: TopicCamera(name, f"{name}/color/image_raw", node.clock, size)
+            for name, size in self.recipe.rig.cameras.items()
         }
         self.voice = AgentVoice(str(run), self.tally, self.gate, lambda: self.env.missed_beats)
         self.env = self._environment()
@@ -62,7 +66,7 @@ class AgentServer:
 
     def going(self) -> bool:
         """The node has not been asked to end."""
-        return not rospy.is_shutdown()
+        return self.interrupt.asked is None and not rospy.is_shutdown()
 
     def work(self, *, episodes: int, seed: int, steps: int, demos: int) -> dict[str, Any]:
         """Do what the mode says; what came of it, JSON-ready."""
@@ -211,8 +215,11 @@ def main(node: Node) -> None:
     It ends when the mode is done; the guard, the arm and the cameras go on. With ``~stay`` it stays
     and does nothing more, for launch files that bring it back whenever it ends.
     """
+    # Asked to end, it ends its episode first: the guard is told, the log says why.
+    interrupt = Interrupt()
     try:
-        result = _work(node)
+        with interrupt:
+            result = _work(node, interrupt)
     except Exception as error:
         line = sentence(error)
         if line is None:
@@ -220,17 +227,18 @@ def main(node: Node) -> None:
         raise ConfigError(line) from None
     told = {key: value for key, value in result.items() if not isinstance(value, list | dict)}
     rospy.loginfo("agent: %s", told)
-    if not rospy.get_param("~stay", False):
+    if interrupt.asked is not None or not rospy.get_param("~stay", False):
         node.stop("the agent is done")
 
 
-def _work(node: Node) -> dict[str, Any]:
+def _work(node: Node, interrupt: Interrupt) -> dict[str, Any]:
     given = rospy.get_param("~run", "")
     if not given:
         raise ConfigError("~run: no run folder given; roslaunch handful ... run:=/path/to/run")
     if rospy.get_param("~mode", "") == "listen":
-        return _listen(RunFolder(Path(given)))
-    server = AgentServer(node, RunFolder(Path(given)), str(rospy.get_param("~mode", "evaluate")))
+        return _listen(RunFolder(Path(given)), interrupt)
+    mode = str(rospy.get_param("~mode", "evaluate"))
+    server = AgentServer(node, RunFolder(Path(given)), mode, interrupt)
     recipe = server.recipe
     return server.work(
         episodes=int(rospy.get_param("~episodes", 50)),
@@ -240,10 +248,10 @@ def _work(node: Node) -> dict[str, Any]:
     )
 
 
-def _listen(run: RunFolder) -> dict[str, Any]:
+def _listen(run: RunFolder, interrupt: Interrupt) -> dict[str, Any]:
     listener = Listener(_recipe(run).rig, run.path / "heard")
     rospy.loginfo("agent: listening")
-    written = listener.run(lambda: not rospy.is_shutdown())
+    written = listener.run(lambda: interrupt.asked is None and not rospy.is_shutdown())
     return {"episodes": written, "missing": listener.missing}
 
 
