@@ -55,17 +55,18 @@ class Cell:
         demonstrate: bool = False,
         **guard: Any,
     ) -> None:
-        self.ros, self.run = ros, run
-        config = str(run.config)
-        topics = [
-            f"{c}/color/{t}" for c in ("third", "wrist") for t in ("image_raw", "camera_info")
-        ]
-        topics.append("arm/state")
-        remaps = [f"{topic}:=raw/{topic}" for topic in topics] if relayed else []
-        self.twin = ros.start("twin_node", *remaps, config=config, demonstrate=demonstrate)
+        self.ros, self.run, self._guard = ros, run, guard
+        self._demonstrate, self._remaps = demonstrate, list[str]()
+        self.agent: Process | None = None
+        self.learner: Process | None = None
+        if relayed:
+            both = ("image_raw", "camera_info")
+            topics = [f"{c}/color/{t}" for c in ("third", "wrist") for t in both]
+            self._remaps = [f"{topic}:=raw/{topic}" for topic in (*topics, "arm/state")]
+        self.twin = self._start_twin()
         self.relay = ros.start_script(RELAY) if relayed else None
         self.do = ros.talk("relay/do", String, listeners=1) if relayed else None
-        self.guard = ros.start("guard_node", config=config, guard={"start_ready": True, **guard})
+        self.guard = self._start_guard()
         self.actions = ros.listen("agent/action", Action)
         self.verdicts = ros.listen("guard/verdict", Verdict)
         self.commands = ros.listen("guard/command", Command)
@@ -76,6 +77,31 @@ class Cell:
         self.ears = [self.actions, self.verdicts, self.commands, self.states]
         self.ears += [self.arm, self.episodes, self.status]
         self.states.wait_for(lambda m: m.mode == GuardState.READY, "the guard to be ready", 30.0)
+
+    def _start_twin(self) -> Process:
+        parameters = {"config": str(self.run.config), "demonstrate": self._demonstrate}
+        return self.ros.start("twin_node", *self._remaps, **parameters)
+
+    def _start_guard(self) -> Process:
+        own = {"start_ready": True, **self._guard}
+        return self.ros.start("guard_node", config=str(self.run.config), guard=own)
+
+    def well(self) -> "Cell":
+        """Every part alive, the agent learning, nobody ill, the guard ready."""
+        if self.do is not None:
+            self.tell("well")
+        if not self.twin.running:
+            self.twin = self._start_twin()
+        if not self.guard.running:
+            self.guard = self._start_guard()
+        if self.learner is None or not self.learner.running:
+            self.learner = self.start_learner()
+        if self.agent is None or not self.agent.running:
+            self.agent = self.start_agent()
+        self.arm.wait_new(20.0)
+        self.resume()
+        self.moving(4, 90.0)
+        return self
 
     def start_agent(self, mode: str = "learn", name: str = "agent_node", **more: Any) -> Process:
         """The agent; returns when the master knows it."""

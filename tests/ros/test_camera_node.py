@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import yaml
-from graph import NO_ROS, Graph, Process
+from graph import NO_ROS, ROOT, Graph, Process
 
 pytest.importorskip("handful.msg", reason=NO_ROS)
 pytest.importorskip("pyrealsense2", reason="NO SDK OF REALSENSE; to test it: make test on x86_64")
@@ -57,7 +57,10 @@ def begin(ros: Graph):
 
 
 def webcam(path: Path, **more: Any) -> dict[str, Any]:
-    return {"kind": "webcam", "device": str(path), **SIZE, **more}
+    """The shipped file as rosparam loads it, and what the test changes."""
+    shipped = yaml.safe_load((ROOT / "config/node/camera/webcam.yaml").read_text())
+    values = shipped | {"device": str(path), "crop_px": [], "publish_px": [], **SIZE}
+    return values | {"reconnect_s": 0.3, "start_s": 3.0, **more}
 
 
 def status(ros: Graph, node: Process, wanted=lambda s: True, timeout_s: float = 8.0):

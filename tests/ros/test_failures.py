@@ -27,18 +27,17 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     return quick_run(tmp_path_factory.mktemp("runs") / "quick")
 
 
-@pytest.fixture
-def cell(ros: Graph, run: RunFolder) -> Iterator[Cell]:
+@pytest.fixture(scope="module")
+def shared(ros: Graph, run: RunFolder) -> Iterator[Cell]:
     cell = Cell(ros, run, relayed=True)
     yield cell
     cell.end()
 
 
 @pytest.fixture
-def learned(cell: Cell) -> Cell:
-    """A cell whose learner has handed weights out, and stands beside."""
-    cell.start_learner()
-    return cell
+def cell(shared: Cell) -> Cell:
+    """A cell that is learning, whatever the test before has done to it."""
+    return shared.well()
 
 
 def seconds_to_hold(cell: Cell) -> float:
@@ -57,12 +56,11 @@ def seconds_to_hold(cell: Cell) -> float:
 
 
 def test_agent_killed_arm_holds_and_the_agent_comes_back_with_weights_and_log(
-    ros: Graph, learned: Cell
+    ros: Graph, cell: Cell
 ) -> None:
-    cell = learned
-    agent = cell.start_agent()
+    assert cell.agent is not None
     cell.moving(8, 90.0)
-    agent.kill()
+    cell.agent.kill()
     state = cell.held()
     assert "agent fell silent" in state.reason
     took_s = seconds_to_hold(cell)
@@ -72,7 +70,7 @@ def test_agent_killed_arm_holds_and_the_agent_comes_back_with_weights_and_log(
     before = list(read(cell.run.episodes))
     assert not before[-1].complete
     known = sum(len(e.transitions) for e in before)
-    cell.start_agent()
+    cell.agent = cell.start_agent()
     cell.status.wait_for(lambda m: "agent fell silent" in m.note, "the agent to wait", 60.0)
     begun = len(cell.verdicts.messages)
     time.sleep(1.0)
@@ -86,10 +84,12 @@ def test_agent_killed_arm_holds_and_the_agent_comes_back_with_weights_and_log(
 
 
 def test_learner_dead_acting_goes_on_for_a_while_and_then_holds(ros: Graph, cell: Cell) -> None:
-    learner = cell.start_learner()
-    cell.start_agent(acting={"max_learner_silence_s": 4.0})
+    assert cell.learner is not None and cell.agent is not None
+    cell.agent.stop()
+    assert cell.states.last.mode == GuardState.READY, "it said that it would rest"
+    cell.agent = cell.start_agent(acting={"max_learner_silence_s": 4.0})
     cell.moving(5, 90.0)
-    learner.kill()
+    cell.learner.kill()
     died_s = time.monotonic()
     cell.moving(15, 10.0)
     assert time.monotonic() - died_s < 4.0, "it went on with the last weights"
@@ -102,17 +102,16 @@ def test_learner_dead_acting_goes_on_for_a_while_and_then_holds(ros: Graph, cell
     begun = len(cell.actions.messages)
     time.sleep(1.0)
     assert len(cell.actions.messages) == begun, "nothing moves while it waits"
-    cell.start_learner()
+    cell.learner = cell.start_learner()
     cell.moving(5, 90.0)
+    cell.agent.stop()
+    ros.set_param("/agent_node/acting/max_learner_silence_s", 60.0)
 
 
 @pytest.mark.parametrize("ill", ["mute", "small", "grey"])
 def test_a_camera_that_stops_or_sends_nonsense_ends_the_episode(
-    ros: Graph, learned: Cell, ill: str
+    ros: Graph, cell: Cell, ill: str
 ) -> None:
-    cell = learned
-    cell.start_agent()
-    cell.moving(5, 90.0)
     cell.tell(f"{ill} third")
     ill_s = time.monotonic()
     fault = cell.phase(Episode.FAULTED)
@@ -125,10 +124,7 @@ def test_a_camera_that_stops_or_sends_nonsense_ends_the_episode(
     cell.moving(5, 60.0)
 
 
-def test_arm_state_stops(ros: Graph, learned: Cell) -> None:
-    cell = learned
-    cell.start_agent()
-    cell.moving(5, 90.0)
+def test_arm_state_stops(ros: Graph, cell: Cell) -> None:
     cell.tell("mute arm")
     mute_s = time.monotonic()
     assert "arm/state is silent" in cell.held().reason
@@ -140,10 +136,7 @@ def test_arm_state_stops(ros: Graph, learned: Cell) -> None:
     cell.moving(5, 60.0)
 
 
-def test_guard_killed_arm_holds_by_itself(ros: Graph, learned: Cell) -> None:
-    cell = learned
-    cell.start_agent()
-    cell.moving(5, 90.0)
+def test_guard_killed_arm_holds_by_itself(ros: Graph, cell: Cell) -> None:
     cell.guard.kill()
     killed_s = time.monotonic()
     ros.wait_until(lambda: cell.arm.last.holding, "the arm to hold", 5.0)
@@ -151,28 +144,27 @@ def test_guard_killed_arm_holds_by_itself(ros: Graph, learned: Cell) -> None:
     print(f"guard killed: the arm holds after {1e3 * took_s:.0f} ms")
     assert took_s < 0.15 + 0.25, "valid_s, and hearing of it"
     assert cell.still() < 1e-3
-    fault = cell.episodes.wait_for(lambda m: m.phase == Episode.FAULTED, timeout_s=10.0)
-    assert "guard" in fault.reason
+    ros.wait_until(lambda: cell.episodes.last.phase == Episode.FAULTED, "the episode to fault")
+    assert "guard" in cell.episodes.last.reason
 
 
-def test_two_agents_by_mistake(ros: Graph, learned: Cell, tmp_path: Path) -> None:
-    cell = learned
-    cell.start_agent()
-    cell.moving(5, 90.0)
+def test_two_agents_by_mistake(ros: Graph, cell: Cell, tmp_path: Path) -> None:
     second = cell.start_agent(name="agent_2")
     assert second.wait(60.0) == 2
     assert "its actor already" in second.output()
     cell.moving(3, 30.0)
     other = quick_run(tmp_path / "other")
-    ros.start("agent_node", name="agent_3", run=str(other), mode="evaluate")
+    third = ros.start("agent_node", name="agent_3", run=str(other), mode="evaluate")
     state = cell.held(60.0)
+    third.kill()
     assert "two agents" in state.reason and "/agent_3" in state.reason
 
 
-def test_stop_in_every_state_of_an_episode(ros: Graph, learned: Cell) -> None:
-    cell = learned
+def test_stop_in_every_state_of_an_episode(ros: Graph, cell: Cell) -> None:
+    assert cell.agent is not None
+    cell.agent.stop()
     cell.stop("before anything")
-    cell.start_agent()
+    cell.agent = cell.start_agent()
     cell.status.wait_for(lambda m: "before anything" in m.note, "the agent to wait", 60.0)
     assert cell.episodes.last.phase == Episode.RESETTING
     cell.stop("while resetting")
@@ -180,8 +172,8 @@ def test_stop_in_every_state_of_an_episode(ros: Graph, learned: Cell) -> None:
     cell.resume()
     cell.moving(4, 60.0)
     cell.stop("while running")
-    fault = cell.episodes.wait_for(lambda m: m.phase == Episode.FAULTED, timeout_s=10.0)
-    assert "while running" in fault.reason
+    ros.wait_until(lambda: cell.episodes.last.phase == Episode.FAULTED, "the episode to fault")
+    assert "while running" in cell.episodes.last.reason
     assert cell.still() < 1e-3
     cell.resume()
     cell.moving(4, 60.0)
@@ -192,9 +184,10 @@ def test_stop_in_every_state_of_an_episode(ros: Graph, learned: Cell) -> None:
     cell.moving(4, 60.0)
 
 
-def test_disk_full_while_recording(ros: Graph, learned: Cell) -> None:
-    cell = learned
-    ros.wait_until(cell.run.policy.is_file, "weights", 90.0)
+def test_disk_full_while_recording(ros: Graph, cell: Cell) -> None:
+    assert cell.agent is not None
+    cell.agent.stop()
+    cell.episodes.forget()
     node = Path(__file__).parents[2] / "nodes" / "agent_node.py"
     for key, value in {"run": str(cell.run), "mode": "learn", "steps": 1000}.items():
         ros.set_param(f"/agent_node/{key}", value)
@@ -206,14 +199,14 @@ def test_disk_full_while_recording(ros: Graph, learned: Cell) -> None:
     cell.status.wait_for(lambda m: "cannot be written" in m.note, "the agent to say so", 10.0)
     whole = list(read(cell.run.episodes))
     assert len(whole[-1].transitions) >= 1
+    agent.stop()
 
 
 def test_roscore_restarted_everybody_ends_in_words_and_the_arm_is_held(
-    ros: Graph, learned: Cell
+    ros: Graph, cell: Cell
 ) -> None:
-    cell = learned
-    agent = cell.start_agent()
-    cell.moving(5, 90.0)
+    agent = cell.agent
+    assert agent is not None
     ros.kill_master()
     ros.start_master()
     back_s = time.monotonic()

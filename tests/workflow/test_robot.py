@@ -138,7 +138,7 @@ def test_a_silent_learner_ends_the_episode_and_no_new_one_begins(tmp_path: Path)
     pulse = alive(run, env_steps=0)
     actor = actor_on(env, "learn")
     began_s = time.monotonic()
-    actor.going = lambda: time.monotonic() - began_s < 1.0
+    actor.going = lambda: time.monotonic() - began_s < 2.5
 
     def slow(observation: Observation, taken: int) -> np.ndarray:
         time.sleep(0.1)

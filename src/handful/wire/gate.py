@@ -21,6 +21,9 @@ from handful.wire import messages
 
 ANSWER_S = 0.1
 """A guard that does not answer within this is not there [s]; it answers in a few ms."""
+_FRESH_S = 0.08
+"""A guard that was not heard for so long is not asked for more [s]: four of its commands. Shorter
+than ``ANSWER_S``, so that a guard that did not answer is not taken for one that would."""
 REMEMBERED = 100
 """Latencies that are kept."""
 
@@ -49,7 +52,7 @@ class GuardWatch:
     def forbids(self) -> str:
         """Why nothing may move now; empty: it may."""
         state = self._state
-        if state is None or self.silent_s > 0.5:
+        if state is None or self.silent_s > _FRESH_S:
             return "the guard is silent"
         return "" if state.mode == GuardState.READY else state.reason
 

@@ -24,7 +24,8 @@ from handful.workflow.outcomes import Outcome
 from handful.workflow.results import commit, machine, versions, wilson
 from handful.workflow.seeds import Purpose, episode_seed
 
-_DISK_S = 2.0
+_FAULT_S, _DISK_S = 1.0, 2.0
+"""Pauses after a fault [s]: a lost picture is back soon, a full disk does not empty itself."""
 
 Act = Callable[[Observation], NDArray[np.float32]]
 
@@ -107,8 +108,7 @@ class Actor:
                 log.fault(str(error))
             self.tally.faults.append(str(error))
             self.changed(self.tally)
-            if isinstance(error, LogError):  # a full disk does not empty itself at once
-                self.wait(str(error), _DISK_S)
+            self.wait(str(error), _DISK_S if isinstance(error, LogError) else _FAULT_S)
         return None
 
     def wait(self, note: str, seconds: float) -> None:
