@@ -138,7 +138,8 @@ def measure_peer(
         stop.set()
         feeder.join()
         if peer.poll() is not None:
-            raise RuntimeError(f"the peer's loop ended by itself with {peer.returncode}")
+            said = out.with_suffix(".log").read_text(errors="replace")[-1500:]
+            raise RuntimeError(f"the peer's loop ended by itself: {said}")
     return latencies(json.loads(out.read_text(encoding="utf-8")), began_s, ended_s)
 
 
