@@ -17,6 +17,8 @@ import rospy
 
 from handful.config import build
 from handful.learn.handout import Receiver
+from handful.rig.arm import ArmError
+from handful.rig.camera import CameraError
 from handful.rig.observe import Observer
 from handful.rig.settings import RigSettings
 from handful.wire.clock import RosClock
@@ -49,8 +51,12 @@ def main() -> None:
         due_s += rig.period_s
         if order == "timer":
             time.sleep(max(0.0, due_s - time.monotonic()))
-        frames = {n: camera.latest(1.0) for n, camera in cameras.items()}
-        seen = observer.observe(frames, arm.state(), clock.now_s())
+        try:
+            frames = {n: camera.latest(1.0) for n, camera in cameras.items()}
+            seen = observer.observe(frames, arm.state(), clock.now_s())
+        except (CameraError, ArmError) as error:  # a hiccup of the stand-in: without this beat
+            rospy.logwarn("%s", error)
+            continue
         if order == "before_sleep":
             time.sleep(max(0.0, due_s - time.monotonic()))
         gate.submit(np.clip(receiver.act(seen, True, 10_000), -1.0, 1.0), seen)
