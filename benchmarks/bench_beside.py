@@ -1,8 +1,8 @@
 """How much a learner disturbs who acts: none, in a thread of the same process, in another process.
 
 An actor wakes fifty times a second, builds nothing, decides on one observation of two cameras, and
-notes how late it woke and how long deciding took. ``workflow.beside`` chose a process for what this
-shows. One machine, one run, the three cases in turn, several times.
+notes how late it woke and how long deciding took. One machine, one run, the three cases in turn,
+several times.
 
     .venv/bin/python benchmarks/bench_beside.py --json beside.json
 """

@@ -1,8 +1,8 @@
 """The learner in a process of its own: reads the log an actor writes, and hands weights out.
 
-The actor never waits for it (design.md, "processes on the robot"). What is measured in
-``docs/results.md`` says why it is a process and not a thread: with a learner's thread in the same
-interpreter the slowest actions take several times as long.
+The actor never waits for it. It is a process and not a thread because it may then die, run out of
+memory or be killed without the actor, and be brought back alone; acting is as quick beside either
+(``docs/results.md``, "Thread or process").
 """
 
 import contextlib
