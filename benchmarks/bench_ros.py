@@ -26,14 +26,14 @@ from typing import Any
 import yaml
 
 from handful.rig.episodes import EpisodeLog, read
-from handful.workflow.results import commit, machine, quantile
+from handful.workflow.results import commit, machine, quantile, read_json
 from handful.workflow.robot_demo import environment, workspace
 from handful.workflow.run_folder import RunFolder
 
 HERE = Path(__file__).resolve().parent
 NODES = HERE.parent / "nodes"
-BEGUN_STEPS = 60
-"""Steps after which a measurement begins: everything is warm, the clone's first steps go on."""
+BEGUN_STEPS = 320
+"""Steps after which a measurement begins: updates are owed from step 300 (agent.start_steps) on."""
 EDGES_MS = [0, 5, 10, 15, 20, 25, 30, 40, 50, 75, 100, 125, 150, 200, 500]
 Say = Callable[[str], None]
 
@@ -94,7 +94,7 @@ def measure_ours(
         began_s = time.monotonic()
         agent = start("agent_node.py", "_mode:=learn", f"_run:={run.path}")
         wait_for(lambda: run.policy.is_file(), 300.0, agent, "the learner's first weights")
-        wait_for(lambda: recorded_steps(run) >= BEGUN_STEPS, 120.0, agent, "the first steps")
+        wait_for(lambda: steps_taken(run) >= BEGUN_STEPS, 180.0, agent, "the first updates")
         began_s = time.monotonic()
         time.sleep(seconds)
         ended_s = time.monotonic()
@@ -243,11 +243,9 @@ def master_up(env: dict[str, str]) -> bool:
     return done.returncode == 0
 
 
-def recorded_steps(run: RunFolder) -> int:
-    """Steps in the run's log."""
-    from handful.workflow.robot import steps_in
-
-    return steps_in(run.episodes)
+def steps_taken(run: RunFolder) -> int:
+    """Steps that the learner has taken in."""
+    return int((read_json(run.standing) or {}).get("env_steps", 0))
 
 
 def startup(env: dict[str, str], folder: Path) -> float | None:
