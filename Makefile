@@ -22,8 +22,9 @@ demo: setup ## ten demonstrations to a skill in the twin; results in runs/demo/
 robot-demo: ros ## the same skill over ROS: cameras, agent, guard, and the twin in the robot's place
 	.venv/bin/handful robot-demo $(ARGS)
 
+# By file, one worker a core: most of the tests over ROS wait for something.
 test: setup-dev ## the tests
-	.venv/bin/python -m pytest $(ARGS)
+	.venv/bin/python -m pytest -n auto --dist loadfile $(ARGS)
 
 check: lint type law test ## everything a change must pass: ruff, mypy, the import law, the tests
 
