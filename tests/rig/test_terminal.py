@@ -37,7 +37,8 @@ class Person:
     def __init__(self, *command: str) -> None:
         self.master, slave = pty.openpty()
         self.before = termios.tcgetattr(slave)
-        take = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+        take = "import fcntl, os, signal, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+        take += "signal.signal(signal.SIGINT, signal.SIG_DFL); "  # background jobs are born without
         take += "os.execv(sys.argv[1], sys.argv[1:])"
         self.process = subprocess.Popen(
             [sys.executable, "-c", take, *command],

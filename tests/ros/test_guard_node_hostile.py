@@ -25,6 +25,6 @@ def test_hostile_actions_never_reach_the_arm(ros: Graph) -> None:
     print(report)
     assert report["broken"] == []
     assert report["sent"] == report["verdicts"] == COUNT, "every action has its verdict"
-    assert len(report["by_status"]) >= 6, "all kinds of answers were given"
+    assert len(report["by_status"]) >= 5, "all kinds of answers; a wall is not always reached"
     assert report["way_m"] > 1.0, "the arm did move"
     assert guard.running, guard.output()
