@@ -78,7 +78,7 @@ class Driven:
     def close(self) -> None:
         self.guard.hush()
         for process in (self.node, *self.stand_ins):
-            process.stop() if process.running else None
+            process.kill() if process.running else None
         for ear in (self.state, self.told):
             if ear is not None:
                 ear.close()

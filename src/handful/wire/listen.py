@@ -60,6 +60,7 @@ class Listener:
         self._open: _Step | None = None
         self._begun = False
         self._last: Observation | None = None
+        self._end: Any = None
         self.written = self.missing = 0
         fast: dict[str, Any] = {"tcp_nodelay": True, "queue_size": 100}
         for name in rig.cameras:
@@ -111,12 +112,13 @@ class Listener:
     def _on_episode(self, message: Any) -> None:
         if message.phase == wire.Episode.RESETTING:
             self._observer.reset()
-            self._open, self._begun = None, False
+            self._open, self._begun, self._end, self._last = None, False, None, None
         elif message.phase == wire.Episode.FAULTED and self._begun:
             self._log.fault(message.reason)
             self._begun = False
         elif message.phase in _ENDS and self._open is not None and self._begun:
-            self._finish(message)
+            self._end = message  # of two topics either may be played first
+            self._finish_if_whole()
 
     def _on_action(self, message: Any) -> None:
         if not message.parts:
@@ -129,8 +131,9 @@ class Listener:
                 self._log.fault(str(error))
                 self._begun = False
             return
-        if message.rest:  # the episode's last observation; its phase is told next
+        if message.rest:  # the episode's last observation
             self._last = seen
+            self._finish_if_whole()
             return
         if self._open is None:
             self._log.begin(seen, info={"source": "topics"})
@@ -139,13 +142,15 @@ class Listener:
             self._log.add(self._transition(self._open, seen, 0.0, 1.0, False))
         self._open = _Step(message)
 
-    def _finish(self, message: Any) -> None:
-        assert self._open is not None and self._last is not None
-        reward, discount = _REWARD.get(message.phase, (0.0, 1.0))
+    def _finish_if_whole(self) -> None:
+        """Once both are there: how the episode ended, and what was seen then."""
+        if self._end is None or self._last is None or self._open is None or not self._begun:
+            return
+        reward, discount = _REWARD.get(self._end.phase, (0.0, 1.0))
         self._log.add(self._transition(self._open, self._last, reward, discount, True))
         self._log.end()
         self.written += 1
-        self._open, self._begun = None, False
+        self._open, self._begun, self._end, self._last = None, False, None, None
 
     def _transition(
         self, step: _Step, seen: Observation, reward: float, discount: float, last: bool
