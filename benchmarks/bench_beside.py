@@ -8,7 +8,6 @@ several times.
 """
 
 import argparse
-import json
 import os
 import signal
 import statistics
@@ -23,7 +22,7 @@ from learner_cases import _filled, _observation
 
 from handful.workflow.beside import NICENESS
 from handful.workflow.process import tune_allocator
-from handful.workflow.results import commit, machine, quantile
+from handful.workflow.results import commit, machine, quantile, write_json
 
 PERIOD_S = 0.02
 CASES = ("nobody", "thread", "process")
@@ -116,10 +115,7 @@ def main() -> None:
             numbers[f"{name}_{key}_p50_ms"] = round(statistics.median(values), 3)
             numbers[f"{name}_{key}_p99_ms"] = round(quantile(values, 0.99), 3)
     numbers |= {"cores": os.cpu_count(), "commit": commit(), "machine": machine()}
-    text = json.dumps(numbers, indent=1) + "\n"
-    if options.json:
-        options.json.write_text(text, encoding="utf-8")
-    print(text)
+    write_json(options.json or "-", numbers)
 
 
 if __name__ == "__main__":

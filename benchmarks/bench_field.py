@@ -10,7 +10,6 @@ With the environment steps each recipe took to 0.9 that is the time its updates 
 """
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable
@@ -23,7 +22,7 @@ from reference_curl import ReferenceCurl, StackedReplay
 from torch import Tensor, nn
 
 from handful.workflow.process import tune_allocator
-from handful.workflow.results import commit, machine
+from handful.workflow.results import commit, machine, write_json
 
 SERL_BATCH, SERL_PX, SERL_CAMERAS, SERL_UPDATES = 256, 128, 2, 4
 FERM_UPDATES = 1
@@ -118,10 +117,7 @@ def main() -> None:
         "commit": commit(),
         "machine": machine(),
     }
-    text = json.dumps(numbers, indent=1) + "\n"
-    if options.json:
-        options.json.write_text(text, encoding="utf-8")
-    print(text)
+    write_json(options.json or "-", numbers)
 
 
 if __name__ == "__main__":

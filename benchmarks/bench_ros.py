@@ -26,7 +26,7 @@ from typing import Any
 import yaml
 
 from handful.rig.episodes import EpisodeLog, read
-from handful.workflow.results import commit, machine, quantile, read_json
+from handful.workflow.results import commit, machine, quantile, read_json, write_json
 from handful.workflow.robot_demo import environment, workspace
 from handful.workflow.run_folder import RunFolder
 
@@ -276,10 +276,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     numbers = run_ros_bench(options.seconds)
-    text = json.dumps(numbers, indent=1) + "\n"
-    if options.json:
-        options.json.write_text(text, encoding="utf-8")
-    print(text)
+    write_json(options.json or "-", numbers)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from handful.workflow.results import commit, machine, read_json
+from handful.workflow.results import commit, machine, read_json, write_json
 from handful.workflow.robot_demo import environment, launched, workspace
 from handful.workflow.run_folder import RunFolder
 
@@ -86,10 +86,7 @@ def main() -> None:
         "commit": commit(),
         "machine": machine(),
     }
-    text = json.dumps(numbers, indent=1) + "\n"
-    if options.json:
-        options.json.write_text(text, encoding="utf-8")
-    print(text)
+    write_json(options.json or "-", numbers)
 
 
 if __name__ == "__main__":
