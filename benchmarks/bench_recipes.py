@@ -24,6 +24,11 @@ RECIPES: dict[str, tuple[str, ...]] = {
     "nocontrast": ("--set", "agent.pretrain.contrast_weight=0.0"),
     "noclone": ("--set", "agent.pretrain.clone_weight=0.0"),
     "timepos": ("--set", "agent.pretrain.positive_offset=3"),
+    "lean": ("--agent", "lean"),
+    "leanbare": (
+        *("--agent", "lean", "--set", "agent.contrast.weight=0.0"),
+        *("--set", "agent.pretrain.contrast_weight=0.0"),
+    ),
     "serl": ("--agent", "serl"),
     "ferm": ("--agent", "ferm"),
 }
@@ -32,6 +37,8 @@ LABELS = {
     "nocontrast": "without the contrastive term",
     "noclone": "contrast alone shapes the eye",
     "timepos": "positives up to 3 steps apart",
+    "lean": "end to end (lean profile)",
+    "leanbare": "end to end, no contrast before or in training",
     "serl": "SERL's recipe, same network",
     "ferm": "FERM's recipe, same network",
 }

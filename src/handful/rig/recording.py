@@ -85,7 +85,12 @@ class RecordingSource:
                 config.enable_stream(rs.stream.depth)
             player = config.resolve(pipeline).get_device().as_playback()
             player.set_real_time(self._settings.real_time)  # before the first picture is played
+            # Streams start one after the other, and on demand the first would run away meanwhile.
+            if self.on_demand:
+                player.pause()
             profile = pipeline.start(config)
+            if self.on_demand:
+                player.resume()
         except RuntimeError as error:
             if "resolve requests" in str(error):
                 wanted = "colour and a depth stream; set depth: false" if depth else "colour stream"
