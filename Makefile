@@ -24,7 +24,7 @@ robot-demo: ros ## the same skill over ROS: cameras, agent, guard, and the twin 
 
 # By file, one worker a core: most of the tests over ROS wait for something.
 test: setup-dev ## the tests
-	.venv/bin/python -m pytest -n auto --dist loadfile $(ARGS)
+	.venv/bin/python -m pytest -n auto --dist loadfile --max-worker-restart 2 $(ARGS)
 
 check: lint type law test ## everything a change must pass: ruff, mypy, the import law, the tests
 

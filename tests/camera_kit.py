@@ -3,6 +3,8 @@
 Frame n of a recording or video is painted so that its number can be read off: see ``painted``.
 """
 
+import subprocess
+import sys
 import time
 from collections import deque
 from pathlib import Path
@@ -108,6 +110,15 @@ def record(
         sensor.stop()
         sensor.close()
     del recorder
+    return path
+
+
+def record_apart(path: Path, count: int) -> Path:
+    """``record`` in a process of its own, where the SDK can hang or die without harm."""
+    make = "import os, sys, pathlib, camera_kit; "
+    make += "camera_kit.record(pathlib.Path(sys.argv[1]), int(sys.argv[2])); os._exit(0)"
+    command = [sys.executable, "-c", make, str(path), str(count)]
+    subprocess.run(command, cwd=Path(__file__).parent, check=True, timeout=60)
     return path
 
 

@@ -15,7 +15,7 @@ from graph import NO_ROS, ROOT, Graph, Process
 pytest.importorskip("handful.msg", reason=NO_ROS)
 pytest.importorskip("pyrealsense2", reason="NO SDK OF REALSENSE; to test it: make test on x86_64")
 
-from camera_kit import FOCAL_PX, HEIGHT, RATE_HZ, WIDTH, film, painted, record
+from camera_kit import FOCAL_PX, HEIGHT, RATE_HZ, WIDTH, film, painted, record_apart
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tf2_msgs.msg import TFMessage
@@ -127,7 +127,7 @@ def test_pictures_carry_capture_stamps_frame_and_calibration(ros, begin, video, 
 
 
 def test_a_recording_with_depth_cropped_and_resized_with_its_mount(ros, begin, tmp_path) -> None:
-    file = record(tmp_path / "r.db3", 60)
+    file = record_apart(tmp_path / "r.db3", 60)
     colours = ros.listen("wrist/color/image_raw", Image)
     depths = ros.listen("wrist/aligned_depth_to_color/image_raw", Image)
     infos = ros.listen("wrist/aligned_depth_to_color/camera_info", CameraInfo)

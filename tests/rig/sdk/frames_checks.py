@@ -3,11 +3,8 @@
 import time
 
 import numpy as np
-import pytest
-
-pytest.importorskip("pyrealsense2", reason="NO SDK OF REALSENSE; to test it: make test on x86_64")
-
 import pyrealsense2 as rs
+import pytest
 from camera_kit import HEIGHT, WIDTH, SoftwareCamera, painted
 
 from handful.rig.camera import CameraError

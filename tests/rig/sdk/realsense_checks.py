@@ -10,11 +10,8 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-import pytest
-
-pytest.importorskip("pyrealsense2", reason="NO SDK OF REALSENSE; to test it: make test on x86_64")
-
 import pyrealsense2 as rs
+import pytest
 from camera_kit import COEFFICIENTS, HEIGHT, WIDTH, painted, record
 from contracts import CameraCell, CameraContract
 
@@ -82,11 +79,15 @@ def opened(camera: StreamingCamera):
 def test_colour_depth_and_lens_come_from_the_device(files) -> None:
     port = Port(files, "S1", "S2")
     camera = opened(made(port, serial="S1", depth=True))
-    picture = camera.wait_newer(0.0, 2.0)
-    number = int(picture.pixels[0, 0, 0])
-    assert np.array_equal(picture.pixels, painted(number))
-    assert picture.depth_mm.dtype == np.uint16 and picture.depth_mm.shape == (HEIGHT, WIDTH)
-    assert np.median(picture.depth_mm) == number + 500  # aligning leaves gaps in one this small
+    picture, apart = camera.wait_newer(0.0, 2.0), []
+    for _ in range(10):
+        number = int(picture.pixels[0, 0, 0])
+        assert np.array_equal(picture.pixels, painted(number))
+        assert picture.depth_mm.dtype == np.uint16 and picture.depth_mm.shape == (HEIGHT, WIDTH)
+        apart.append(np.median(picture.depth_mm) - 500 - number)  # aligning leaves gaps
+        picture = camera.wait_newer(picture.stamp_s, 2.0)
+    # A live device on a busy machine may bring the newest of each: one frame apart now and then.
+    assert 0.0 in apart and np.abs(apart).max() <= 2.0
     lens = camera.calibration()
     assert (lens.width_px, lens.height_px, lens.model) == (WIDTH, HEIGHT, "plumb_bob")
     assert lens.K.tolist() == [[50.0, 0.0, 31.5], [0.0, 50.0, 23.5], [0.0, 0.0, 1.0]]

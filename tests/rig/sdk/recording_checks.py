@@ -5,9 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-pytest.importorskip("pyrealsense2", reason="NO SDK OF REALSENSE; to test it: make test on x86_64")
-
 from camera_kit import HEIGHT, RATE_HZ, WIDTH, painted, record
 from contracts import CameraCell, CameraContract
 
