@@ -17,7 +17,8 @@ class Demonstrator:
 
     Proportional steps towards what ``Task.plan`` wants, in a straight line, plus Gaussian noise:
     standard deviation ``noise`` on the motion (0.3 is 9 mm a step on each axis), a third of that on
-    the gripper. The noise makes ten demonstrations ten different ones, and shows recoveries.
+    the gripper; less where the task asks for care (``Want.noise``). The noise makes ten
+    demonstrations ten different ones, and shows recoveries.
 
     Args:
         env: acts on this one.
@@ -48,6 +49,6 @@ class Demonstrator:
         step_m = step_m * min(settings.step_m / farthest_m, _GAIN) if farthest_m > 0.0 else step_m
         opening_m = 0.5 * (want.gripper + 1.0) * settings.gripper_max_m
         action = self._scaler.to_action(Command(arm.target_p_BT_m + step_m, 0.0, opening_m), arm)
-        noise = self.noise * self._rng.standard_normal(action.shape)
+        noise = self.noise * want.noise * self._rng.standard_normal(action.shape)
         noise[-1] *= _GRIPPER_NOISE
         return np.clip(action + noise, -1.0, 1.0).astype(np.float32)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 
-from handful.rig.geometry import pose
+from handful.rig.geometry import from_quat_xyzw, pose
 
 Colour = tuple[float, float, float]
 
@@ -76,12 +76,19 @@ def smooth_mesh(
     )
 
 
-def box_mesh(link: str, size_m: Colour, rgb: Colour, centre_m: Colour = (0.0, 0.0, 0.0)) -> Mesh:
-    """A box of full edge lengths ``size_m`` with its middle at ``centre_m`` of its frame."""
+def box_mesh(
+    link: str,
+    size_m: Colour,
+    rgb: Colour,
+    centre_m: Colour = (0.0, 0.0, 0.0),
+    quat_xyzw: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 1.0),
+) -> Mesh:
+    """A box of full edge lengths ``size_m``, its middle at ``centre_m`` of its frame, turned."""
     corners = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], float)
     quads = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
     faces = np.array([t for a, b, c, d in quads for t in ((a, b, c), (a, c, d))])
-    return smooth_mesh(link, corners * np.array(size_m) / 2.0 + centre_m, faces, rgb)
+    turned = corners * np.array(size_m) / 2.0 @ from_quat_xyzw(quat_xyzw).T
+    return smooth_mesh(link, turned + centre_m, faces, rgb)
 
 
 def join_meshes(meshes: list[Mesh]) -> Mesh:

@@ -1,7 +1,7 @@
 """What there is to draw in a world, and where it is now: meshes in frames, poses from the joints.
 
 The frames in order: the base B (with link 0 and the table), links 1 to 7, the hand, the two
-fingers, and then the task's bodies. Their poses come from the joint positions through
+fingers, and then those of the task's things. Their poses come from the joint positions through
 ``kinematics``: one cheap call, where asking PyBullet for link poses is one slow one per camera.
 """
 
@@ -40,14 +40,16 @@ class Scene:
 
     def __init__(self, world: World, detail: Detail = "hulls") -> None:
         self._world = world
-        self.names = [*_FRAMES, *world.bodies, _TABLE]
+        self.names = [*_FRAMES, *world.frames, _TABLE]
         size_m, centre_m = _drawn_table()
         table = box_mesh(_TABLE, size_m, _TABLE_RGB, centre_m)
         self.parts: list[tuple[int, Mesh]] = [(_FRAMES[m.link], m) for m in panda_meshes(detail)]
-        for i, (name, box) in enumerate(world.boxes.items()):
-            self.parts.append((_BODIES + i, box_mesh(name, box.size_m, box.rgb)))
+        for i, name in enumerate(world.frames):
+            for part in world.shapes[name]:
+                mesh = box_mesh(name, part.size_m, part.rgb, part.centre_m, part.quat_xyzw)
+                self.parts.append((_BODIES + i, mesh))
         self.parts.append((BASE, table))
-        self.poses = np.tile(np.eye(3, 4), (_BODIES + len(world.bodies), 1, 1))
+        self.poses = np.tile(np.eye(3, 4), (_BODIES + len(world.frames), 1, 1))
         self._links = np.empty((kinematics.FRAMES, 4, 4))
         self.sync()
 
@@ -55,7 +57,7 @@ class Scene:
         """Read the world once; returns ``poses``."""
         q, _ = self._world.joints()
         kinematics.forward(q, self._links)
-        bodies = [self._world.body_pose(name) for name in self._world.bodies]
+        bodies = [self._world.body_pose(name) for name in self._world.frames]
         quats = np.array([quat for _, quat in bodies]).reshape(-1, 4)
         points = np.array([p_m for p_m, _ in bodies]).reshape(-1, 3)
         _fill_poses(q, self._links, quats, points, self.poses)

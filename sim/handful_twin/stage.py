@@ -17,7 +17,7 @@ from handful_twin.settings import TwinSettings
 from handful_twin.tasks import Task, Truth
 from handful_twin.twin_arm import TwinArm
 from handful_twin.twin_camera import TwinCamera
-from handful_twin.world import World
+from handful_twin.world import Motors, World
 
 _SETTLE_STEPS = 12  # physics steps after a reset, so that boxes rest before the first picture
 _IK_ITERATIONS = 100
@@ -38,7 +38,7 @@ class Stage:
                 f"twin.cameras has {', '.join(sorted(twin.cameras))}"
             )
         self.task, self.rig, self.twin = task, rig, twin
-        self.world = World(twin, task.boxes())
+        self.world = World(twin, task.bodies())
         self.arm = TwinArm(self.world)
         self.scene = Scene(self.world, twin.visuals)
         self.renderer = make_renderer(
@@ -61,14 +61,17 @@ class Stage:
         q_rad, _ = kinematics.solve_down(
             self._start_q_rad, start.p_BT_m, start.yaw_rad, _IK_ITERATIONS, 1e-9
         )
-        self.world.reset(q_rad, start.gripper_m, start.poses)
+        self.world.reset(q_rad, start.gripper_m, start.poses, start.joints)
+        grip_m = start.gripper_m if start.grip_m is None else start.grip_m
+        if start.grip_m is not None:
+            self.world.command(Motors(q_rad, grip_m))
         self.world.advance(_SETTLE_STEPS)
-        self.arm.target = Command(start.p_BT_m, start.yaw_rad, start.gripper_m)
+        self.arm.target = Command(start.p_BT_m, start.yaw_rad, grip_m)
 
     def truth(self) -> Truth:
         """What only the simulator knows, now: for judges, demonstrators and tests, not policies."""
         state = self.arm.state()
-        bodies = {name: self.world.body_pose(name) for name in self.world.bodies}
+        bodies = {name: self.world.body_pose(name) for name in self.world.frames}
         return Truth(state.p_BT_m, state.gripper_m, bodies)
 
     def picture(self, camera: str, size: tuple[int, int]) -> NDArray[np.uint8]:

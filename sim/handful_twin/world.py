@@ -1,4 +1,4 @@
-"""One physics client: arm, table and a task's boxes, loaded once; stepped, saved and restored.
+"""One physics client: arm, table and a task's bodies, loaded once; stepped, saved and restored.
 
 Everything here is bit-identical for the same calls: ``deterministicOverlappingPairs`` is on, a
 reset restores a state saved before anything ever touched, and what Bullet forgets to restore
@@ -16,6 +16,17 @@ from numpy.typing import NDArray
 
 from handful_twin import kinematics
 from handful_twin.arm_model import arm_urdf
+from handful_twin.bodies import (
+    Body,
+    Box,
+    Carrier,
+    Pose,
+    Vector,
+    add_box,
+    add_fixture,
+    frame_pose,
+    shapes,
+)
 from handful_twin.settings import TwinSettings
 
 Array = NDArray[np.float64]
@@ -42,16 +53,6 @@ _FRICTION = 1.0
 
 class WorldError(RuntimeError):
     """A world that cannot do what is asked; the message says why."""
-
-
-@dataclass(frozen=True)
-class Box:
-    """A free box of a task. size_m: full edges (3,) [m]; mass_kg; rgb in 0..1; Coulomb friction."""
-
-    size_m: tuple[float, float, float]
-    mass_kg: float
-    rgb: tuple[float, float, float]
-    friction: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -82,22 +83,24 @@ class WorldState:
 class World:
     """The simulated cell. One per process or many; they share nothing.
 
-    boxes: body name -> ``Box``; all are loaded at once and kept below the floor until placed.
+    things: name -> ``Box`` or ``Fixture``; all are loaded at once and kept below the floor until
+    placed. bodies: the free boxes. frames: every frame of the things, moving parts included.
+    shapes: the boxes each of those frames carries.
     """
 
-    def __init__(self, settings: TwinSettings, boxes: Mapping[str, Box]) -> None:
-        self.settings, self.boxes = settings, dict(boxes)
+    def __init__(self, settings: TwinSettings, things: Mapping[str, Body]) -> None:
+        self.settings, self.shapes = settings, shapes(dict(things))
         self._client = _Client()
         self.client = self._client.id
         self._close = weakref.finalize(self, self._client.disconnect)
         self._dt_s = 1.0 / settings.physics_rate_hz
         self._set_engine()
         self.arm = self._load_arm()
-        self.table = self._make_box(TABLE_SIZE_M, 0.0, (0.62, 0.56, 0.50), TABLE_CENTRE_M)
-        self.bodies = {
-            name: self._make_box(box.size_m, box.mass_kg, box.rgb, _PARKED_M, box.friction)
-            for name, box in self.boxes.items()
-        }
+        self.table = self._add_box(TABLE_SIZE_M, 0.0, (0.62, 0.56, 0.50), TABLE_CENTRE_M)
+        self.bodies: dict[str, int] = {}
+        self.frames: dict[str, Carrier] = {}
+        for name, thing in things.items():
+            self._add(name, thing)
         self.steps = 0
         self._joints: tuple[Array, Array] | None = None
         self.motors = Motors(kinematics.Q_HOME_RAD.copy(), 2.0 * FINGER_MAX_M)
@@ -109,21 +112,30 @@ class World:
         return self.steps * self._dt_s
 
     def reset(
-        self, q_rad: Array, gripper_m: float, poses: Mapping[str, tuple[Array, Array]]
+        self,
+        q_rad: Array,
+        gripper_m: float,
+        poses: Mapping[str, Pose],
+        joints: Mapping[str, float] | None = None,
     ) -> None:
-        """Begin anew at time 0: joints (7,) [rad], opening [m], body name -> (p_BO_m, quat_xyzw).
+        """Begin anew at time 0: joints (7,) [rad], opening [m], name -> (p_BO_m, quat_xyzw).
 
-        Bodies without a pose are parked out of sight. Nothing of what happened before remains.
+        Things without a pose are parked out of sight. joints: moving part -> where it stands [rad]
+        or [m], 0 by default. Nothing of what happened before remains.
         """
         self._forget()
         values = [*q_rad, 0.5 * gripper_m, 0.5 * gripper_m]
         for joint, value in zip(_ALL_JOINTS, values, strict=True):
             pybullet.resetJointState(self.arm, joint, value, 0.0, physicsClientId=self.client)
-        for name, body in self.bodies.items():
-            p_m, quat_xyzw = poses.get(name, (_PARKED_M, (0.0, 0.0, 0.0, 1.0)))
-            pybullet.resetBasePositionAndOrientation(
-                body, list(p_m), list(quat_xyzw), physicsClientId=self.client
-            )
+        for name, (body, link) in self.frames.items():
+            if link < 0:
+                p_m, quat_xyzw = poses.get(name, (_PARKED_M, (0.0, 0.0, 0.0, 1.0)))
+                pybullet.resetBasePositionAndOrientation(
+                    body, list(p_m), list(quat_xyzw), physicsClientId=self.client
+                )
+            else:
+                value = (joints or {}).get(name, 0.0)
+                pybullet.resetJointState(body, link, value, 0.0, physicsClientId=self.client)
         self.steps = 0
         self._joints = None
         self.command(Motors(np.array(q_rad, np.float64), float(gripper_m)))
@@ -177,12 +189,9 @@ class World:
             self._joints = values[0], values[1]
         return self._joints
 
-    def body_pose(self, name: str) -> tuple[Array, Array]:
-        """p_BO_m (3,) and quat_xyzw (4,) of a task's body."""
-        p_m, quat_xyzw = pybullet.getBasePositionAndOrientation(
-            self.bodies[name], physicsClientId=self.client
-        )
-        return np.array(p_m), np.array(quat_xyzw)
+    def body_pose(self, name: str) -> Pose:
+        """p_BO_m (3,) and quat_xyzw (4,) of one of ``frames``."""
+        return frame_pose(self.client, self.frames[name])
 
     def save(self) -> WorldState:
         """This moment, to come back to with ``restore`` as often as wanted."""
@@ -249,25 +258,20 @@ class World:
         )
         return arm
 
-    def _make_box(
-        self,
-        size_m: tuple[float, float, float],
-        mass_kg: float,
-        rgb: tuple[float, float, float],
-        p_m: tuple[float, float, float],
-        friction: float = _FRICTION,
+    def _add(self, name: str, thing: Body) -> None:
+        if isinstance(thing, Box):
+            body = self._add_box(thing.size_m, thing.mass_kg, thing.rgb, _PARKED_M, thing.friction)
+            self.bodies[name], link = body, None
+        else:
+            body, link = add_fixture(self.client, thing, _PARKED_M, [self.table])
+        self.frames[name] = Carrier(body, -1)
+        if link is not None and not isinstance(thing, Box) and thing.moving is not None:
+            self.frames[thing.moving.name] = Carrier(body, link)
+
+    def _add_box(
+        self, size_m: Vector, mass_kg: float, rgb: Vector, p_m: Vector, friction: float = _FRICTION
     ) -> int:
-        half = [0.5 * edge for edge in size_m]
-        client = self.client
-        shape = pybullet.createCollisionShape(
-            pybullet.GEOM_BOX, halfExtents=half, physicsClientId=client
-        )
-        look = pybullet.createVisualShape(
-            pybullet.GEOM_BOX, halfExtents=half, rgbaColor=[*rgb, 1.0], physicsClientId=client
-        )
-        body = pybullet.createMultiBody(mass_kg, shape, look, list(p_m), physicsClientId=client)
-        pybullet.changeDynamics(body, -1, lateralFriction=friction, physicsClientId=client)
-        return int(body)
+        return add_box(self.client, size_m, mass_kg, rgb, p_m, friction)
 
 
 class _Client:

@@ -21,7 +21,7 @@ def make_task(name: str, overrides: dict[str, Any] | None = None) -> Task:
     kind = TASKS.get(name)
     if kind is None:
         raise ConfigError(f"no task {name!r}; there are: {', '.join(sorted(TASKS))}")
-    return kind(load(kind.settings_class, f"task/{name}", overrides))
+    return kind(load(kind.settings_class, kind.source(), overrides))
 
 
 __all__ = ["TASKS", "Start", "Task", "TaskSettings", "Truth", "Want", "make_task"]

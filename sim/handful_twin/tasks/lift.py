@@ -3,17 +3,13 @@
 import numpy as np
 from pydantic import Field, model_validator
 
-from handful_twin.tasks.base import Task, TaskSettings, Truth, Want
+from handful_twin.tasks.base import CubeSettings, CubeTask, Truth, Want
+from handful_twin.tasks.moves import pick
 
-_ABOVE_M = 0.07  # tip over the cube's middle before going down
-_NEAR_M = 0.012  # miss, sideways and in height, with which the fingers close
-_LOST_M = 0.03  # sideways miss, on the way down, that needs going up again
-_BETWEEN_M = 0.02  # miss with which closed fingers have the cube between them
 _CARRY_M = 0.20  # height of the tip to lift to
-_STILL_M = 0.001  # change of opening in a step below which the fingers have closed on something
 
 
-class LiftSettings(TaskSettings):
+class LiftSettings(CubeSettings):
     """Adds the heights [m] and the opening [m] between which something is held."""
 
     tip_above_m: float = Field(default=0.14, gt=0.0)
@@ -28,7 +24,7 @@ class LiftSettings(TaskSettings):
         return self
 
 
-class Lift(Task):
+class Lift(CubeTask):
     """Cube held between the fingers, well above the table.
 
     ============ ==========================================================================
@@ -58,18 +54,5 @@ class Lift(Task):
 
     def plan(self, truth: Truth, before: Truth) -> Want:
         """Above the cube, down, close until the fingers stand still, up."""
-        tip_m, cube_m = truth.p_BT_m, truth.bodies["cube"][0]
-        edge_m = self.settings.cube_edge_m
-        beside_m = float(np.linalg.norm((tip_m - cube_m)[:2]))
-        over_m = float(tip_m[2] - cube_m[2])
-        if max(beside_m, abs(over_m)) < _BETWEEN_M and truth.gripper_m < 1.4 * edge_m:
-            off_table = cube_m[2] > 0.75 * edge_m
-            if off_table or abs(truth.gripper_m - before.gripper_m) < _STILL_M:
-                return Want(np.array([*tip_m[:2], _CARRY_M]), -1.0)
-            return Want(tip_m.copy(), -1.0)
-        if max(beside_m, abs(over_m)) < _NEAR_M:
-            return Want(cube_m.copy(), -1.0)
-        on_the_way_m = _LOST_M if over_m < _ABOVE_M - _NEAR_M else _NEAR_M
-        if beside_m < on_the_way_m:
-            return Want(cube_m.copy(), 1.0)
-        return Want(cube_m + np.array([0.0, 0.0, _ABOVE_M]), 1.0)
+        want = pick(truth, before, "cube", self.settings.cube_edge_m)
+        return want or Want(np.array([*truth.p_BT_m[:2], _CARRY_M]), -1.0)

@@ -3,17 +3,17 @@
 import numpy as np
 from pydantic import Field
 
-from handful_twin.tasks.base import Array, Task, TaskSettings, Truth, Want
+from handful_twin.tasks.base import Array, CubeSettings, CubeTask, Truth, Want
 
 
-class ReachSettings(TaskSettings):
+class ReachSettings(CubeSettings):
     """Adds: how high above the cube's middle the goal is, and how near counts [m]."""
 
     goal_above_m: float = Field(default=0.05, gt=0.0)
     tolerance_m: float = Field(default=0.02, gt=0.0)
 
 
-class Reach(Task):
+class Reach(CubeTask):
     """Tip within 2 cm of a point 5 cm above the cube.
 
     ============ ==========================================================================

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import rospy
+from handful_twin.bodies import placed
 from handful_twin.live import LiveTwin, Order, Report
 from handful_twin.live_thread import LiveThread
 from handful_twin.settings import LiveSettings, TwinSettings
@@ -162,12 +163,19 @@ class TwinServer:
         self._at_goal.publish(Bool(report.at_goal))
         self._reports += 1
         if self._reports % _MARKERS_EVERY == 0 and self._markers.get_num_connections() > 0:
-            boxes = self._stage.world.boxes
+            shapes = self._stage.world.shapes
             self._markers.publish(
                 MarkerArray(
                     [
-                        markers.box(name, boxes[name].size_m, boxes[name].rgb, *where, stamp_s)
+                        markers.box(
+                            f"{name}_{i}" if i else name,
+                            part.size_m,
+                            part.rgb,
+                            *placed(part, where),
+                            stamp_s,
+                        )
                         for name, where in report.bodies.items()
+                        for i, part in enumerate(shapes[name])
                     ]
                 )
             )
