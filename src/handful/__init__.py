@@ -37,6 +37,11 @@ The workshop: metres, radians, seconds, frames; no torch, no ROS
     rig.watch                what the guard listens for, how long it waits, who may speak
     rig.ruling               what the guard says: of an action, to the arm, about itself
     rig.supervisor           the guard as a process: authority, watchdogs, hold, stop, resume
+    rig.digest               what weights, settings and code are, as one number
+    rig.thresholds           what a policy must show in the twin before the arm: measured, demanded
+    rig.certificate          what the twin has seen it do, as a file that cannot be edited unnoticed
+    rig.gatekeeper           who may act by it, and why not
+    rig.gated                the supervisor that asks first
     rig.loop                 one tick of all of the above, alike in the twin and on the arm
     rig.beat                 a beat that waits for pictures, so that none is acted on late
     rig.cell                 a cell of parts as an environment: reset, step, success, fault
