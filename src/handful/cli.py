@@ -183,35 +183,43 @@ def report(**given: Any) -> None:
     commands.report_command(given)
 
 
-@cli.command(short_help="Measure speed on this machine.")
-@click.argument("what", type=click.Choice(["twin", "learner", "ros"]))
-@click.option(
-    "--benchmarks",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("benchmarks"),
-    show_default=True,
-    help="The benchmarks folder of a checkout.",
-)
-@click.option(
-    "--seconds",
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="S",
-    help="Time for each case [s]; longer is steadier.  [default: twin 5, learner 20, ros 60]",
-)
-@output_options
-def bench(**given: Any) -> None:
-    """Measure speed on this machine, side by side with others.
-
-    twin: environment steps and frames a second, against panda-gym. learner: updates a second of
-    each profile against the published update, latency of the policy, memory a transition. ros: from
-    a picture to the guarded command while the learner trains, against a loop of the usual kind.
+@cli.group(cls=Handful, short_help="Measure speed on this machine, and learning on known tasks.")
+def bench() -> None:
+    """Measure speed on this machine, side by side with others, and learning on known tasks.
 
     \b
     Example: handful bench learner --json learner.json
     """
-    from handful.workflow import commands
 
-    commands.bench_command(given)
+
+def _speed(what: str, default_s: int, help_text: str) -> None:
+    """One command of ``handful bench`` that times ``benchmarks/bench_<what>.py``."""
+    example = f"\b\nExample: handful bench {what} --json {what}.json"
+
+    @bench.command(name=what, help=f"{help_text}\n\n{example}", short_help=help_text)
+    @click.option(
+        "--benchmarks",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=Path("benchmarks"),
+        show_default=True,
+        help="The benchmarks folder of a checkout.",
+    )
+    @click.option(
+        "--seconds",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="S",
+        help=f"Time for each case [s]; longer is steadier.  [default: {default_s}]",
+    )
+    @output_options
+    def run(**given: Any) -> None:
+        from handful.workflow import commands
+
+        commands.bench_command({"what": what, **given})
+
+
+_speed("twin", 5, "Environment steps and frames a second, against panda-gym.")
+_speed("learner", 20, "Updates a second against the published updates, latency, memory.")
+_speed("ros", 60, "Picture to guarded command while the learner trains, against other loops.")
 
 
 @cli.command(short_help="The whole story in one command, with a report.")
