@@ -55,11 +55,14 @@ The workshop: metres, radians, seconds, frames; no torch, no ROS
 
 The study: tensors; never a metre, a second or a frame
     learn.settings           every number of the learner
+    learn.fit                what does not fit together, said before the first step
     learn.memory             how much memory there is, said before it is taken
     learn.store              every frame once; stacks and successors by index
     learn.gather             pictures out of the store in one pass over memory
     learn.replay             two rings of experience, the arm's own and the demonstrated
     learn.augment            which window of a picture the network sees
+    learn.effects            RAD's holes, turns and colours, over a whole batch
+    learn.amplitude          a state vector scaled at random
     learn.encoder            uint8 pictures -> features -> latent; the only division by 255
     learn.winograd           3x3 convolution and ReLU with a quarter of the products
     learn.winograd_kernels   its inner loops, in LLVM's own terms
@@ -129,6 +132,8 @@ The wire: the doors to ROS, and the only room that knows it
     wire.gate                an action out, the guard's verdict back
     wire.senses              the newest arm state, and when pictures come in
     wire.scene               who puts an episode's scene up, and who says how it ended
+    wire.papers              what the cell is, and the guard's ear for what agents show it
+    wire.agent_papers        which weights the agent acts with, and by what certificate
     wire.agent_settings      what can be set about the agent's node
     wire.agent_voice         what the agent says about itself
     wire.agent               the agent's process: evaluate, learn, collect

@@ -106,7 +106,7 @@ def test_twin_and_rig_differ_by_one_include() -> None:
         for r in (twin, rig)
     ]
     different = {k for k in given[0] | given[1] if given[0].get(k) != given[1].get(k)}
-    assert different == {"scene", "time_scale"}
+    assert different == {"scene", "time_scale", "certificate_needed"}
     for root, (_, cell) in zip((twin, rig), files, strict=True):
         inside = {a.get("name") for a in ET.parse(LAUNCH / cell).getroot().findall("arg")}
         own = {a.get("name") for a in root.findall("arg")}
@@ -160,6 +160,25 @@ def test_the_arguments_reach_the_parameters(ros: Graph) -> None:
     assert params["/third_camera/settings/kind"] == "realsense"
     assert params["/arm/motion/kind"] == "pose"
     assert "/use_sim_time" not in params and "/agent_node/seed" not in params
+
+
+def test_a_rig_needs_a_certificate_and_a_twin_only_when_it_is_given_one(ros: Graph) -> None:
+    ros.env["PWD"] = "/somewhere"
+    gate = params_of(ros, "rig.launch", "arm:=ur_twist", "run:=runs/b")
+    assert gate["/gate/required"] is True and gate["/gate/without_certificate"] == ""
+    assert gate["/gate/certificate"] == "/somewhere/runs/b/validation/certificate.json"
+    gate = params_of(
+        ros, "evaluate.launch", "cell:=rig", "arm:=ur_twist", "run:=b", "certificate:=c.json",
+        "without_certificate:=first day, Ada is there",
+    )  # fmt: skip
+    assert gate["/gate/required"] is True
+    assert gate["/gate/certificate"] == "/somewhere/c.json"
+    assert gate["/gate/without_certificate"] == "first day, Ada is there"
+    gate = params_of(ros, "twin.launch", "run:=b")
+    assert gate["/gate/required"] is False and gate["/gate/certificate"] == ""
+    gate = params_of(ros, "twin.launch", "run:=b", "certificate:=/c.json")
+    assert gate["/gate/required"] is True and gate["/gate/certificate"] == "/c.json"
+    del ros.env["PWD"]
 
 
 @pytest.mark.parametrize("ends", ["respawn", "all", "nothing"])

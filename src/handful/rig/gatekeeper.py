@@ -21,6 +21,10 @@ _SHORTEST_REASON = 10
 EVALUATE, LEARN = "evaluate", "learn"
 
 
+class NotCertified(ConfigError):
+    """An agent that may not act; the message says why, and what would help."""
+
+
 class GateSettings(Settings):
     """Whether a certificate is needed, and which; ``config/node/gate.yaml`` is the manual."""
 
@@ -128,10 +132,16 @@ class Gatekeeper:
                 )
         return "; ".join(said)
 
+    @property
+    def newest(self) -> Credential | None:
+        """What was shown last."""
+        return next(reversed(self._shown.values()), None)
+
     # The guard's side: somebody shows something, somebody wants to move the arm.
 
     def shown(self, sender: str, credential: Credential) -> None:
         """``sender`` shows this."""
+        self._shown.pop(sender, None)
         self._shown[sender] = credential
 
     def forbids(self, source: str, sender: str = "") -> str:
@@ -141,7 +151,7 @@ class Gatekeeper:
         """
         if self.open or source not in self.settings.sources:
             return ""
-        shown = self._shown.get(sender) if sender else next(reversed(self._shown.values()), None)
+        shown = self._shown.get(sender) if sender else self.newest
         if shown is None:
             return self.trouble_of_none()
         if self.certificate is not None and shown.certificate != self.certificate.id:

@@ -18,12 +18,14 @@ from handful.rig.camera import Camera
 from handful.rig.cell import CellEnv
 from handful.rig.episode import EpisodeTable
 from handful.rig.episodes import EpisodeLog
+from handful.rig.gatekeeper import NotCertified
 from handful.rig.loop import ControlLoop, Gate
+from handful.wire.agent_papers import AgentPapers
 from handful.wire.agent_settings import AgentNodeSettings
 from handful.wire.agent_voice import AgentVoice
 from handful.wire.gate import AgentGate, GuardWatch, WatchGate
 from handful.wire.listen import Listener
-from handful.wire.node import Node, settings
+from handful.wire.node import Level, Node, settings
 from handful.wire.scene import EventJudge, RosScene
 from handful.wire.senses import PictureArrivals, TopicArm
 from handful.wire.topic_camera import TopicCamera
@@ -54,6 +56,8 @@ class AgentServer:
         self.tally = Tally(mode)
         self.gate: Gate = WatchGate() if mode == "collect" else AgentGate(self.recipe.rig)
         self.guard, self.arm, self.judge = GuardWatch(), TopicArm(), EventJudge()
+        self.papers = AgentPapers(run, self.recipe, mode)
+        self.papers.check()
         self.arrivals = PictureArrivals()
         self.cameras = {
             name: TopicCamera(name, f"{name}/color/image_raw", node.clock, size)
@@ -63,6 +67,7 @@ class AgentServer:
         self.env = self._environment()
         self.actor = Actor(self.env, self.tally, self.going, self.voice.changed)
         node.check("acting", self.voice.report)
+        node.check("certificate", self.papers.report)
 
     def going(self) -> bool:
         """The node has not been asked to end."""
@@ -78,7 +83,8 @@ class AgentServer:
             elif self.mode == "learn":
                 result = self._learn(seed, steps)
             else:
-                have = collect_on(self.actor, lambda seen: None, self.run.demos, seed, demos)  # type: ignore[arg-type,return-value]
+                about = self.papers.about
+                have = collect_on(self.actor, lambda seen: None, self.run.demos, seed, demos, about)  # type: ignore[arg-type,return-value]
                 result = {"demos": have, "steps": self.tally.steps, "faults": self.tally.faults}
         self.tally.note = ""
         self.voice.changed(self.tally, now=True)
@@ -91,19 +97,22 @@ class AgentServer:
         self._use_threads()
         self.actor.note(f"loading {path.name}")
         learner, extra = load_learner(path, self._device())
+        self.papers.still(path)
         self.voice.policy = int(learner.updates)
 
         def act(observation: Observation) -> Any:
             return learner.act(observation, explore=False)
 
         act(self._blank())  # traced now, not at the first step
-        with EpisodeLog(self.run.path / "ros_episodes", self.env.spec, {"seed": seed}) as log:
+        meta = {"seed": seed, **self.papers.about}
+        with EpisodeLog(self.run.path / "ros_episodes", self.env.spec, meta) as log:
             result = evaluate_on(self.actor, act, episodes, seed, log)
         result |= {
             "task": self.recipe.task,
             "agent": self.recipe.agent_name,
             "checkpoint": str(path),
             "env_steps": int(extra.get("env_steps", 0)),
+            **self.papers.about,
             **self.voice.latencies(),
         }
         write_json(self.run.path / "ros_result.json", result)
@@ -135,7 +144,9 @@ class AgentServer:
 
         beside = Beside(self.own.max_learner_silence_s, self.own.max_behind_steps)
         try:
-            taken = learn_on(self.actor, explore, self.run.episodes, pulse, beside, seed, steps)
+            about = self.papers.about
+            folder = self.run.episodes
+            taken = learn_on(self.actor, explore, folder, pulse, beside, seed, steps, about)
         finally:
             receiver.close()
         tally = self.tally
@@ -167,7 +178,7 @@ class AgentServer:
         cameras: dict[str, Camera] = dict(self.cameras)
         loop = ControlLoop(rig, cameras, self.arm, self.node.clock, self.gate, beat)
         scene = RosScene(
-            lambda: self.guard.forbids,
+            self._forbids,
             self.judge,
             self.going,
             lambda text: self.actor.note(text),
@@ -176,6 +187,10 @@ class AgentServer:
         )
         table = EpisodeTable(int(getattr(task, "horizon_steps", 100)), _hold_steps(task))
         return CellEnv(loop, table, scene, self.judge, self.voice.notice)
+
+    def _forbids(self) -> str:
+        """The guard, and both sides' look at the certificate, before every episode."""
+        return self.guard.forbids or self.papers.forbids(self.guard.barred, self.voice.policy)
 
     def _fresh(self, since_s: float) -> bool:
         message = self.arm.message
@@ -224,11 +239,19 @@ def main(node: Node) -> None:
         line = sentence(error)
         if line is None:
             raise
+        if isinstance(error, NotCertified) and rospy.get_param("~stay", False):
+            return _stand_by(node, line)
         raise ConfigError(line) from None
     told = {key: value for key, value in result.items() if not isinstance(value, list | dict)}
     rospy.loginfo("agent: %s", told)
     if interrupt.asked is not None or not rospy.get_param("~stay", False):
         node.stop("the agent is done")
+
+
+def _stand_by(node: Node, line: str) -> None:
+    """Say why it does not act, and stay: being brought back again would change nothing."""
+    rospy.logfatal("agent: %s", line)
+    node.check("certificate", lambda: (Level.ERROR, line, {}))
 
 
 def _work(node: Node, interrupt: Interrupt) -> dict[str, Any]:

@@ -56,6 +56,11 @@ class GuardWatch:
             return "the guard is silent"
         return "" if state.mode == GuardState.READY else state.reason
 
+    @property
+    def barred(self) -> str:
+        """Why an agent may not act, as far as the guard knows; empty: it may."""
+        return "" if self._state is None else str(self._state.barred)
+
     def _on_state(self, message: GuardState) -> None:
         self._state = message
 

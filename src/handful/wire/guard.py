@@ -22,14 +22,16 @@ from std_msgs.msg import Bool, String
 from handful.contract import Command
 from handful.msg import Action, ArmState, GuardState, Verdict
 from handful.msg import Command as CommandMessage
+from handful.rig.gated import GatedSupervisor
+from handful.rig.gatekeeper import Gatekeeper
 from handful.rig.ruling import Mode, Order, Ruling, Standing
 from handful.rig.settings import RigSettings
-from handful.rig.supervisor import Supervisor
 from handful.rig.watch import GuardNodeSettings
 from handful.srv import Halt, HaltResponse, Resume, ResumeResponse
 from handful.wire import messages
 from handful.wire.clock import RosClock
 from handful.wire.node import Level
+from handful.wire.papers import PaperDesk
 from handful.wire.stamps import header
 
 MODES = {
@@ -48,9 +50,11 @@ _NOWHERE = Command(np.zeros(3), 0.0, 0.0)
 class GuardServer:
     """Topics, services and the command stream of one guard; ``start`` begins, shutdown ends it."""
 
-    def __init__(self, clock: RosClock, rig: RigSettings, watch: GuardNodeSettings) -> None:
+    def __init__(
+        self, clock: RosClock, rig: RigSettings, watch: GuardNodeSettings, keeper: Gatekeeper
+    ) -> None:
         self._clock, self._watch = clock, watch
-        self._supervisor = Supervisor(rig, watch)
+        self._supervisor = GatedSupervisor(rig, watch, keeper)
         self._lock = threading.Lock()
         self._frame_id = messages.BASE_FRAME
         self._sequence = self._skipped = 0
@@ -65,6 +69,7 @@ class GuardServer:
         self._commands = rospy.Publisher("guard/command", CommandMessage, queue_size=10, **out)
         self._states = rospy.Publisher("guard/state", GuardState, queue_size=10, latch=True, **out)
         self._sources, self._cameras = watch.sources, tuple(rig.cameras)
+        self.papers = PaperDesk(keeper, self._lock, self._say_state)
 
     def start(self) -> None:
         """Listen, offer the services, and send commands until the node shuts down."""
@@ -275,6 +280,7 @@ class GuardServer:
                     source=standing.source,
                     judged=standing.judged & 0xFFFFFFFF,
                     refused=standing.refused & 0xFFFFFFFF,
+                    barred=self.papers.barred,
                 )
             )
 

@@ -26,7 +26,23 @@ def settings(schema: type[S], group: str, default: str | None = None) -> S:
         ConfigError: unknown key, wrong type, impossible value; the message names the file or the
             parameter. Or there is nothing to read and no default.
     """
-    values, name = _from_file(group)
+    given, name = values(group)
+    if given is not None:
+        return build(schema, given, name)
+    if default is None:
+        raise ConfigError(
+            f"node {rospy.get_name()}: no settings {group!r}; give parameters {group}/..., "
+            "or a parameter config with the path of a YAML file that has this group"
+        )
+    return load(schema, default)
+
+
+def values(group: str) -> tuple[dict[str, Any] | None, str]:
+    """What file and parameters say about ``group``, not yet checked, and its name for errors.
+
+    None: neither says anything. Raises ``ConfigError`` as ``settings`` does.
+    """
+    found, name = _from_file(group)
     parameter = rospy.search_param(group)
     if (
         parameter == rospy.get_name()
@@ -38,16 +54,9 @@ def settings(schema: type[S], group: str, default: str | None = None) -> S:
             raise ConfigError(
                 f"parameter {parameter}: expected a mapping of keys to values, got {given!r}"
             )
-        values = given if values is None else _on_top(values, given)
+        found = given if found is None else _on_top(found, given)
         name = f"parameter {parameter}" + (f" on top of {name}" if name else "")
-    if values is not None:
-        return build(schema, values, name)
-    if default is None:
-        raise ConfigError(
-            f"node {rospy.get_name()}: no settings {group!r}; give parameters {group}/..., "
-            "or a parameter config with the path of a YAML file that has this group"
-        )
-    return load(schema, default)
+    return found, name
 
 
 def _from_file(group: str) -> tuple[dict[str, Any] | None, str]:
@@ -59,10 +68,10 @@ def _from_file(group: str) -> tuple[dict[str, Any] | None, str]:
     if not isinstance(path, str):
         raise ConfigError(f"parameter {parameter}: expected the path of a YAML file, got {path!r}")
     content, name = read(path)
-    values = content.get(group)
-    if values is not None and not isinstance(values, dict):
-        raise ConfigError(f"{name}: {group} is {values!r}, expected a mapping of keys to values")
-    return values, f"{group} in {name}"
+    found = content.get(group)
+    if found is not None and not isinstance(found, dict):
+        raise ConfigError(f"{name}: {group} is {found!r}, expected a mapping of keys to values")
+    return found, f"{group} in {name}"
 
 
 def _on_top(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

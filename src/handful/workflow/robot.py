@@ -178,17 +178,19 @@ def learn_on(
     beside: Beside,
     seed: int,
     steps: int,
+    about: dict[str, str] | None = None,
 ) -> int:
     """Episodes of the TRAIN range into the log in ``folder``, until it holds ``steps`` steps.
 
     Args:
         explore: (observation, env steps so far) -> action (A,).
+        about: what the log of every episode says besides.
     Returns:
         Steps in the log.
     """
     mark_interrupted(folder, "the agent that recorded this episode died")
     before = steps_in(folder) - actor.tally.steps
-    log = EpisodeLog(folder, actor.env.spec, {"seed": seed})
+    log = EpisodeLog(folder, actor.env.spec, {"seed": seed, **(about or {})})
 
     def taken() -> int:
         return before + actor.tally.steps
@@ -226,7 +228,14 @@ def _learner_is_near(actor: Actor, pulse: Pulse, beside: Beside, taken: int) -> 
     return False
 
 
-def collect_on(actor: Actor, follow: Act, folder: Path, seed: int, demos: int) -> int:
+def collect_on(
+    actor: Actor,
+    follow: Act,
+    folder: Path,
+    seed: int,
+    demos: int,
+    about: dict[str, str] | None = None,
+) -> int:
     """Demonstrations that somebody else drives into the log in ``folder``, until it has ``demos``.
 
     Every attempt is recorded in the neighbour ``attempts`` as it happens; the file of one that
@@ -234,12 +243,13 @@ def collect_on(actor: Actor, follow: Act, folder: Path, seed: int, demos: int) -
 
     Args:
         follow: given an observation, what the cell's gate takes for "whatever they do".
+        about: what the log of every episode says besides.
     Returns:
         Demonstrations in the log.
     """
     attempts = folder.with_name("attempts")
     mark_interrupted(attempts, "the agent that recorded this episode died")
-    with EpisodeLog(attempts, actor.env.spec, {"seed": seed}) as log:
+    with EpisodeLog(attempts, actor.env.spec, {"seed": seed, **(about or {})}) as log:
         while (have := len(episode_files(folder))) < demos and actor.going():
             actor.note(f"demonstration {have + 1} of {demos}")
             index = have + len(episode_files(attempts))
