@@ -22,7 +22,7 @@ from handful.learn.encoder import Pictures
 
 log = logging.getLogger(__name__)
 
-Trace = Callable[[tuple[Tensor, ...], Tensor, Tensor], Tensor]
+Trace = Callable[..., Tensor]
 
 
 class Acting:
@@ -69,18 +69,18 @@ class Acting:
         state = torch.from_numpy(observation.state).to(device).unsqueeze(0)
         if noise is None:
             noise = torch.zeros((1, self._agent.spec.action_dim), device=device)
-        trace = self._traces.get(way) or self._trace(way, pictures, state, noise)
-        result: NDArray[np.float32] = trace(pictures, state, noise)[0].cpu().numpy()
+        trace = self._traces.get(way) or self._trace(way, state, noise, *pictures)
+        result: NDArray[np.float32] = trace(state, noise, *pictures)[0].cpu().numpy()
         return result
 
-    def _trace(self, way: str, pictures: tuple[Tensor, ...], state: Tensor, noise: Tensor) -> Trace:
+    def _trace(self, way: str, state: Tensor, noise: Tensor, *pictures: Tensor) -> Trace:
         written = _Way(self._agent, way)
         self._traces[way] = written
         if self._traced and hasattr(torch.jit, "trace"):
             try:
                 with warnings.catch_warnings():  # torch.compile needs a C++ compiler on the robot
                     warnings.simplefilter("ignore", DeprecationWarning)
-                    inputs = (pictures, state, noise)
+                    inputs = (state, noise, *pictures)
                     self._traces[way] = torch.jit.trace(written, inputs, check_trace=False)
             except RuntimeError as error:
                 log.warning("acting is not traced, which costs half a millisecond: %s", error)
@@ -88,13 +88,13 @@ class Acting:
 
 
 class _Way(nn.Module):
-    """One way of acting as a function of tensors: pictures (S, S, 3K) uint8 a camera, (1, P)."""
+    """One way of acting as a function of tensors: (1, P), pictures (S, S, 3K) uint8 a camera."""
 
     def __init__(self, agent: Agent, way: str) -> None:
         super().__init__()
         self.agent, self.way = agent, way
 
-    def forward(self, pictures: tuple[Tensor, ...], state: Tensor, noise: Tensor) -> Tensor:
+    def forward(self, state: Tensor, noise: Tensor, *pictures: Tensor) -> Tensor:
         agent = self.agent
         seen: Pictures = {
             name: picture.permute(2, 0, 1).unsqueeze(0)

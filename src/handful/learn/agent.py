@@ -1,9 +1,11 @@
 """CURL-SAC, readable as the paper's box: act, and one update as a table of contents.
 
 Soft Actor-Critic (Haarnoja et al. 2018) on latents of a convolutional encoder that the critic and
-the contrast train (CURL, Laskin et al. 2020), or that pre-training has trained and frozen. The
-actor has its own projection on the same convolutions and never sends gradients into them
-(SAC-AE, Yarats et al. 2019). Every departure from the sources is a setting (docs/departures.md).
+the contrast train (CURL, Laskin et al. 2020), or that pre-training has trained and frozen; on the
+state itself where there is no camera. The actor has its own projection on the same convolutions
+and never sends gradients into them (SAC-AE, Yarats et al. 2019). Averages over several views are
+DrQ's (Kostrikov et al. 2020). RAD, DrQ, plain SAC and every departure from the sources are settings
+(docs/departures.md).
 """
 
 import copy
@@ -25,8 +27,10 @@ class TensorBatch:
     """One batch on the device.
 
     obs, next_obs, positive: per camera pictures (B, 3K, S, S) uint8, or cached features (B, F)
-    when the encoder is frozen. state, next_state: (B, P). action: (B, A). reward, discount: (B, 1),
-    the n-step sum and gamma^n (0 past an end). demo: (B, 1), 1 for demonstrated steps.
+    when the encoder is frozen; with M = ``augment.loss_views`` obs holds (M * B, ...), one view of
+    the whole batch after the other, with K = ``augment.target_views`` next_obs (K * B, ...).
+    state, next_state: (B, P). action: (B, A). reward, discount: (B, 1), the n-step sum and gamma^n
+    (0 past an end). demo: (B, 1), 1 for demonstrated steps.
     """
 
     obs: Pictures
@@ -103,7 +107,6 @@ class Agent(nn.Module):
         trained = [*self.critic.parameters()]
         if not self.frozen:
             trained += [*self.encoder.parameters()]
-        eye = [*self.encoder.parameters(), *self.critic.latent.parameters()]
         self.optimizers = {
             "critic": torch.optim.Adam(trained, lr=s.critic.lr, fused=fused),
             "actor": torch.optim.Adam(self.policy.parameters(), lr=s.actor.lr, fused=fused),
@@ -113,11 +116,12 @@ class Agent(nn.Module):
                 betas=(s.temperature.beta1, 0.999),
                 fused=fused,
             ),
-            "encoder": torch.optim.Adam(eye, lr=s.contrast.lr, fused=fused),
-            "contrast": torch.optim.Adam(
-                [*eye, *self.bilinear.parameters()], lr=s.contrast.lr, fused=fused
-            ),
         }
+        eye = [*self.encoder.parameters(), *self.critic.latent.parameters()]
+        if eye:
+            both = [*eye, *self.bilinear.parameters()]
+            self.optimizers["encoder"] = torch.optim.Adam(eye, lr=s.contrast.lr, fused=fused)
+            self.optimizers["contrast"] = torch.optim.Adam(both, lr=s.contrast.lr, fused=fused)
 
     # Acting.
 
@@ -156,17 +160,18 @@ class Agent(nn.Module):
     def update(self, batch: TensorBatch, env_steps: int) -> dict[str, Tensor]:
         """One update; returns detached scalars named as in docs/metrics.md."""
         self.updates += 1
+        tick = env_steps if self.settings.cadence == "env_steps" else self.updates
         contrast = self.contrast_weight(env_steps) if batch.positive is not None else 0.0
         obs = batch.obs if self.frozen else self.encoder(batch.obs)
         joint = 0.0 if self.settings.contrast.sequential else contrast
         metrics = self._update_critic(batch, obs, joint)
-        if self.updates % self.settings.actor.every == 0:
+        if tick % self.settings.actor.every == 0:
             if self.settings.contrast.sequential and not self.frozen:
                 with torch.no_grad():
-                    obs = self.encoder(batch.obs)
-            detached = {name: value.detach() for name, value in obs.items()}
+                    obs = self.encoder(self._first_view(batch, batch.obs))
+            detached = {n: value.detach() for n, value in self._first_view(batch, obs).items()}
             metrics |= self._update_actor(batch, detached, self._clone_weight(env_steps))
-        if self.updates % self.settings.critic.target_every == 0:
+        if tick % self.settings.critic.target_every == 0:
             self._update_targets()
         if self.settings.contrast.sequential and contrast > 0.0:
             metrics |= self._update_contrast(batch)
@@ -175,14 +180,21 @@ class Agent(nn.Module):
     def _update_critic(
         self, batch: TensorBatch, obs: Pictures, contrast: float
     ) -> dict[str, Tensor]:
-        target = self.bootstrap(batch)
-        visual = self.critic.latent.visual(obs)
-        q = self.critic.q(self.critic.latent.beside(visual, batch.state), batch.action)
+        target, state, action = self.bootstrap(batch), batch.state, batch.action
+        views = self.settings.augment.loss_views
+        if views > 1:
+            target, state, action = (t.repeat(views, 1) for t in (target, state, action))
+        visual = seen = self.critic.latent.visual(obs)
+        if self.settings.encoder.trained_by == "contrast":
+            seen = self.critic.latent.visual({name: value.detach() for name, value in obs.items()})
+        q = self.critic.q(self.critic.latent.beside(seen, state), action)
         q_loss = (q - target).square().mean(1).sum()
+        if views > 1:  # DrQ's code adds up the views' errors
+            q_loss = q_loss * views
         metrics = {"q_loss": q_loss.detach(), "q_mean": q.detach().mean(), "target": target.mean()}
         loss = q_loss
         if contrast > 0.0:
-            logits = self.bilinear(visual, self._keys(batch))
+            logits = self.bilinear(visual[: len(batch.action)], self._keys(batch))
             nce = info_nce(logits)
             loss = loss + contrast * nce
             metrics |= {"contrast_loss": nce.detach(), "contrast_hits": hit_rate(logits)}
@@ -196,28 +208,35 @@ class Agent(nn.Module):
 
     @torch.no_grad()
     def bootstrap(self, batch: TensorBatch) -> Tensor:
-        """The regression target (B, 1): n-step reward + discount x value of the successor."""
-        s = self.settings
+        """The regression target (B, 1): n-step reward + discount x value of the successor.
+
+        With several views of the successor (DrQ, K), each with an action of its own, their mean.
+        """
+        s, next_state, views = self.settings, batch.next_state, self.settings.augment.target_views
+        if views > 1:
+            next_state = next_state.repeat(views, 1)
         online = slow = batch.next_obs
         if not self.frozen:
             # Both encoders read the same pictures: one copy from bytes for the two of them.
             dtype = self.log_alpha.dtype
             floats = {name: image.to(dtype) for name, image in batch.next_obs.items()}
             online, slow = self.encoder(floats), self.target_encoder(floats)
-        noise = self.noise(len(batch.action))
-        latent = self.policy.latent(online, batch.next_state)
+        noise = self.noise(len(batch.action) * views)
+        latent = self.policy.latent(online, next_state)
         action, log_prob = self.policy.actor.sample(latent, noise)
-        seen = self.target_critic.latent(slow, batch.next_state)
+        seen = self.target_critic.latent(slow, next_state)
         members = None
         if s.critic.subsample is not None and s.critic.subsample < s.critic.count:
             order = torch.rand(s.critic.count, generator=self.generator, device=self.device)
             members = order.argsort()[: s.critic.subsample]
         value = self.target_critic.q(seen, action, members).amin(0)
         if s.clone.proposal:
-            cloned = self.clone_action(online, batch.next_state)
+            cloned = self.clone_action(online, next_state)
             value = torch.maximum(value, self.target_critic.q(seen, cloned, members).amin(0))
         if s.temperature.in_backup:
             value = value - self.log_alpha.exp() * log_prob
+        if views > 1:
+            value = value.reshape(views, -1, 1).mean(0)
         target = batch.reward + batch.discount * value
         return target if s.critic.target_range is None else target.clamp(*s.critic.target_range)
 
@@ -252,7 +271,7 @@ class Agent(nn.Module):
 
     def _update_contrast(self, batch: TensorBatch) -> dict[str, Tensor]:
         """The published order: a backward of its own, on the encoder the critic step has moved."""
-        query = self.critic.latent.visual(self.encoder(batch.obs))
+        query = self.critic.latent.visual(self.encoder(self._first_view(batch, batch.obs)))
         logits = self.bilinear(query, self._keys(batch))
         loss = self.settings.contrast.weight * info_nce(logits)
         for name in ("encoder", "contrast"):
@@ -262,6 +281,12 @@ class Agent(nn.Module):
             self.optimizers["encoder"].step()
         self.optimizers["contrast"].step()
         return {"contrast_loss": loss.detach(), "contrast_hits": hit_rate(logits)}
+
+    def _first_view(self, batch: TensorBatch, seen: Pictures) -> Pictures:
+        """What actor and contrast look at: the first of ``augment.loss_views`` views."""
+        if self.settings.augment.loss_views == 1:
+            return seen
+        return {name: value[: len(batch.action)] for name, value in seen.items()}
 
     @torch.no_grad()
     def _keys(self, batch: TensorBatch) -> Tensor:

@@ -40,9 +40,11 @@ class Tower(nn.Module):
             )
         self.convolutions = nn.ModuleList(convolutions)
         self.map_px = size
-        if settings.delta_orthogonal:
-            for convolution in convolutions:
+        for convolution in convolutions:
+            if settings.delta_orthogonal:
                 _delta_orthogonal_(convolution)
+            elif settings.orthogonal:
+                _orthogonal_(convolution)
         self.feature_dim = width * size * size
         if self.keypoints:
             axis = torch.linspace(-1.0, 1.0, size)
@@ -75,7 +77,7 @@ class Tower(nn.Module):
 
 
 class Encoder(nn.Module):
-    """One tower a camera: dict of (B, 3K, S, S) to dict of (B, F)."""
+    """One tower a camera: dict of (B, 3K, S, S) to dict of (B, F); no camera, no features."""
 
     def __init__(self, spec: Spec, settings: EncoderSettings) -> None:
         super().__init__()
@@ -84,7 +86,7 @@ class Encoder(nn.Module):
         towers = {name: Tower(channels, settings) for name in spec.cameras}
         self.towers = nn.ModuleDict(towers)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.feature_dim: int = towers[spec.cameras[0]].feature_dim
+        self.feature_dim: int = towers[spec.cameras[0]].feature_dim if spec.cameras else 0
 
     def forward(self, pictures: Pictures) -> Pictures:
         """Each camera's features (B, F)."""
@@ -92,7 +94,10 @@ class Encoder(nn.Module):
 
 
 class Latent(nn.Module):
-    """One head's projection: each camera's features to a LayerNormed latent, beside the state."""
+    """One head's projection: each camera's features to a LayerNormed latent, beside the state.
+
+    Without cameras there is nothing to project, and the state itself is the latent.
+    """
 
     def __init__(
         self, spec: Spec, settings: EncoderSettings, feature_dim: int, use_state: bool
@@ -108,13 +113,17 @@ class Latent(nn.Module):
         self.dim = self.visual_dim + (spec.state_dim if use_state else 0)
 
     def visual(self, features: Pictures) -> Tensor:
-        """Features per camera to the joint visual latent (B, visual_dim)."""
+        """Features per camera to the joint visual latent (B, visual_dim); (1, 0) without any."""
+        if not self.cameras:
+            return torch.empty(1, 0)
         parts = [self.norm[name](self.project[name](features[name])) for name in self.cameras]
         latent = torch.cat(parts, -1) if len(parts) > 1 else parts[0]
         return torch.tanh(latent) if self.tanh else latent
 
     def beside(self, visual: Tensor, state: Tensor) -> Tensor:
         """The visual latent with the state appended, when the profile uses it: (B, dim)."""
+        if not self.cameras:
+            return state
         return torch.cat([visual, state], -1) if self.use_state else visual
 
     def forward(self, features: Pictures, state: Tensor) -> Tensor:
@@ -131,5 +140,12 @@ def _delta_orthogonal_(convolution: nn.Conv2d) -> None:
     weight[:, :, centre, centre] = tap
     with torch.no_grad():
         convolution.weight.copy_(weight)
+    assert convolution.bias is not None
+    nn.init.zeros_(convolution.bias)
+
+
+def _orthogonal_(convolution: nn.Conv2d) -> None:
+    """Rows of the flattened kernel orthogonal with ReLU gain, as DrQ's code starts."""
+    nn.init.orthogonal_(convolution.weight, math.sqrt(2.0))
     assert convolution.bias is not None
     nn.init.zeros_(convolution.bias)

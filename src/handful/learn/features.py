@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from handful.learn.augment import Views
+from handful.learn.effects import Effects
 from handful.learn.encoder import Encoder, Pictures
 from handful.learn.store import Store
 
@@ -18,8 +19,17 @@ from handful.learn.store import Store
 class FeatureCache:
     """Features by replay slot: per camera (slots, views, F) float16, view 0 the acting window."""
 
-    def __init__(self, encoder: Encoder, views: Views, replay: Store, count: int) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        views: Views,
+        replay: Store,
+        count: int,
+        effects: Effects,
+        generator: torch.Generator,
+    ) -> None:
         self.encoder, self.views, self.replay, self.count = encoder, views, replay, count
+        self.effects, self.generator = effects, generator
         shape = (len(replay.frames), count, encoder.feature_dim)
         self.store = {name: np.zeros(shape, dtype=np.float16) for name in encoder.cameras}
 
@@ -33,12 +43,16 @@ class FeatureCache:
         n, size = len(slots), self.views.size_px
         stacks = np.tile(self.replay.stack(slots), (self.count, 1))
         channels = 3 * stacks.shape[1]
+        changes = self.effects.draw(n * (self.count - 1), self.generator)
         for index, (name, store) in enumerate(self.store.items()):
             drawn = self.views.draw(rng, n * (self.count - 1))
             offsets = np.concatenate([self.views.centre(n), drawn])
             cut = np.empty((n * self.count, size, size, channels), np.uint8)
             self.replay.pictures(stacks, offsets, cut, (index, index + 1))
             tensor = torch.from_numpy(cut).to(device).permute(0, 3, 1, 2)
+            tensor = self.views.blacken(tensor, offsets)
+            if self.effects and self.count > 1:  # the middle view stays what acting sees
+                tensor = torch.cat([tensor[:n], self.effects.apply(tensor[n:], changes)])
             features = self.encoder.towers[name](tensor).half().cpu().numpy()
             store[slots] = features.reshape(self.count, n, -1).swapaxes(0, 1)
 

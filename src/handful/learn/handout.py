@@ -24,7 +24,8 @@ from handful.learn import checkpoint
 from handful.learn.acting import Acting
 from handful.learn.agent import Agent
 from handful.learn.augment import Views
-from handful.learn.learner import Learner, check_spec
+from handful.learn.fit import check_spec
+from handful.learn.learner import Learner
 from handful.learn.settings import AgentSettings
 
 log = logging.getLogger(__name__)

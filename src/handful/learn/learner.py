@@ -16,9 +16,12 @@ from handful.contract import Observation, Spec, Transition
 from handful.learn import pretrain as pretraining
 from handful.learn.acting import Acting
 from handful.learn.agent import Agent, TensorBatch
+from handful.learn.amplitude import augment_state
 from handful.learn.augment import Views
+from handful.learn.effects import Effects
 from handful.learn.encoder import Pictures
 from handful.learn.features import FeatureCache
+from handful.learn.fit import check_spec
 from handful.learn.pretrain import Progress
 from handful.learn.replay import MixedReplay, bytes_needed
 from handful.learn.settings import AgentSettings
@@ -47,6 +50,7 @@ class Learner:
             torch.manual_seed(seed)
             self.agent = Agent(spec, settings, self.device, seed)
         self.views = Views(settings)
+        self.effects = Effects(settings.augment, settings.encoder.input_px)
         self.acting = Acting(self.agent, self.views)
         self.rng = np.random.default_rng(seed)
         r = settings.replay
@@ -55,7 +59,9 @@ class Learner:
         self.cache: FeatureCache | None = None
         if self.agent.frozen:
             count, store = settings.augment.cached_views, self.replay.store
-            self.cache = FeatureCache(self.agent.encoder, self.views, store, count)
+            self.cache = FeatureCache(
+                self.agent.encoder, self.views, store, count, self.effects, self.agent.generator
+            )
         self._cursor = (0, 0)
         self._buffers: dict[str, NDArray[np.uint8]] = {}
         self.env_steps = self.updates = self.episodes = self.refreshed = 0
@@ -152,39 +158,56 @@ class Learner:
             share = len(self.replay.demo) / len(self.replay)
         indices = self.replay.sample_indices(self.settings.batch_size, share, self.rng)
         batch = self.replay.gather(indices)
+        a, positive = self.settings.augment, None
         if self.cache is not None:
             self._encode_new()
-            obs = self.cache.get(batch.index, self.rng, self.device)
-            next_obs = self.cache.get(batch.next_frames[:, -1], self.rng, self.device)
-            positive = None
+            now, then = _repeat(batch.index, a.loss_views), batch.next_frames[:, -1]
+            obs = self.cache.get(now, self.rng, self.device)
+            next_obs = self.cache.get(_repeat(then, a.target_views), self.rng, self.device)
         else:
-            obs = self.pictures(batch.frames, "obs")
-            next_obs = self.pictures(batch.next_frames, "next")
-            positive = None
+            frames = _repeat(batch.frames, a.loss_views)
+            offsets = self.views.draw(self.rng, len(frames))
+            obs = self.pictures(frames, "obs", offsets)
+            frames = _repeat(batch.next_frames, a.target_views)
+            next_obs = self.pictures(frames, "next", offsets if a.shared_window else None)
             if self.agent.contrast_weight(self.env_steps) > 0.0:
                 positive = self.pictures(batch.frames, "positive")
 
         def column(values: NDArray[Any]) -> Tensor:
             return torch.from_numpy(values.astype(np.float32)).to(self.device).unsqueeze(1)
 
+        state, next_state = augment_state(
+            self.settings.state_augment,
+            torch.from_numpy(batch.state).to(self.device),
+            torch.from_numpy(batch.next_state).to(self.device),
+            self.agent.generator,
+        )
         return TensorBatch(
             obs=obs,
             next_obs=next_obs,
             positive=positive,
-            state=torch.from_numpy(batch.state).to(self.device),
-            next_state=torch.from_numpy(batch.next_state).to(self.device),
+            state=state,
+            next_state=next_state,
             action=torch.from_numpy(batch.action).to(self.device),
             reward=column(batch.reward),
             discount=column(batch.discount),
             demo=column(batch.demo),
         )
 
-    def pictures(self, frames: NDArray[np.int64], purpose: str) -> Pictures:
+    def pictures(
+        self,
+        frames: NDArray[np.int64],
+        purpose: str,
+        offsets: NDArray[np.int64] | None = None,
+    ) -> Pictures:
         """Randomly placed windows of stacks (B, K): per camera (B, 3K, S, S) uint8, NHWC in memory.
 
-        Each purpose has one buffer a camera that the next call for it overwrites.
+        Float in 0..255 where an effect makes it so (``learn.effects``). Each purpose has one buffer
+        a camera that the next call for it overwrites. ``offsets`` (B, 2) are drawn when not given.
         """
-        offsets = self.views.draw(self.rng, len(frames))
+        if offsets is None:
+            offsets = self.views.draw(self.rng, len(frames))
+        changes = self.effects.draw(len(frames), self.agent.generator)
         size, channels = self.views.size_px, 3 * self.spec.frame_stack
         out: Pictures = {}
         for index, name in enumerate(self.spec.cameras):
@@ -193,7 +216,8 @@ class Learner:
                 self._buffers[key] = np.empty(shape, np.uint8)
             buffer = self._buffers[key]
             self.replay.store.pictures(frames, offsets, buffer, (index, index + 1))
-            out[name] = torch.from_numpy(buffer).to(self.device).permute(0, 3, 1, 2)
+            seen = torch.from_numpy(buffer).to(self.device).permute(0, 3, 1, 2)
+            out[name] = self.effects.apply(self.views.blacken(seen, offsets), changes)
         return out
 
     def _warm_up(self, updates: int, progress: Progress | None) -> dict[str, float]:
@@ -251,21 +275,9 @@ class Learner:
             self.cache.put(slots[start : start + 256], self.rng, self.device)
 
 
-def check_spec(settings: AgentSettings, spec: Spec) -> None:
-    """Refuse (``ValueError``) an environment whose pictures are not what the profile wants."""
-    want = (settings.image_px, settings.image_px, settings.frame_stack)
-    have = (spec.height_px, spec.width_px, spec.frame_stack)
-    if want != have:
-        raise ValueError(
-            f"the agent profile wants {want[0]}x{want[1]} px pictures in stacks of {want[2]}, "
-            f"the environment gives {have[0]}x{have[1]} px in stacks of {have[2]}; set "
-            "rig.observe.image_px and rig.observe.frame_stack to match"
-        )
-    if settings.cameras is not None and settings.cameras != spec.cameras:
-        raise ValueError(
-            f"the agent profile wants cameras {', '.join(settings.cameras)}, "
-            f"the environment has {', '.join(spec.cameras)}"
-        )
+def _repeat(slots: NDArray[np.int64], views: int) -> NDArray[np.int64]:
+    """One copy of ``slots`` a view, one after the other."""
+    return slots if views == 1 else np.concatenate([slots] * views)
 
 
 def _shifted(progress: Progress | None, done: int, total: int) -> Progress | None:

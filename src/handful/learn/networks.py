@@ -132,4 +132,6 @@ class EnsembleCritic(nn.Module):
 @torch.no_grad()
 def move_towards(target: nn.Module, online: nn.Module, tau: float) -> None:
     """target <- (1 - tau) target + tau online, over all parameters at once."""
-    torch._foreach_lerp_(list(target.parameters()), list(online.parameters()), tau)
+    slow: list[Tensor] = list(target.parameters())
+    if slow:  # an eye without cameras has none
+        torch._foreach_lerp_(slow, list(online.parameters()), tau)

@@ -15,8 +15,6 @@ from handful.learn import checkpoint
 from handful.learn.learner import Learner
 from handful.learn.settings import AgentSettings
 
-_OPTIMIZERS = ("critic", "actor", "alpha", "encoder", "contrast")
-
 
 def save(learner: Learner, path: str | Path, extra: dict[str, Any]) -> None:
     """Write everything but the replay to ``path``, whole or not at all.
@@ -25,8 +23,8 @@ def save(learner: Learner, path: str | Path, extra: dict[str, Any]) -> None:
     Raises ``CheckpointError`` when the disk refuses; a file that was there stays whole.
     """
     tensors = checkpoint.flatten_module("agent", learner.agent)
-    for name in _OPTIMIZERS:
-        tensors |= checkpoint.flatten_optimizer(f"adam.{name}", learner.agent.optimizers[name])
+    for name, optimizer in learner.agent.optimizers.items():
+        tensors |= checkpoint.flatten_optimizer(f"adam.{name}", optimizer)
     tensors["generator"] = learner.agent.generator.get_state()
     meta = {
         "settings": learner.settings.model_dump(mode="json"),
@@ -61,8 +59,7 @@ def load(
     learner = Learner(settings, own, seed=int(meta["seed"]), device=device)
     try:
         checkpoint.restore_module("agent", learner.agent, tensors)
-        for name in _OPTIMIZERS:
-            optimizer = learner.agent.optimizers[name]
+        for name, optimizer in learner.agent.optimizers.items():
             checkpoint.restore_optimizer(f"adam.{name}", optimizer, tensors)
     except checkpoint.CheckpointError as error:
         raise checkpoint.CheckpointError(f"{path}: {error}") from error

@@ -1,8 +1,9 @@
 """Before the first motion: the eye learns from demonstration frames alone, by contrast and cloning.
 
 FERM's warm-up (Zhan et al. 2020: 1600 InfoNCE updates of batch 128 with the key encoder moving
-after every one) with two additions as settings: positives a few steps apart in time, and a cloning
-loss through the same convolutions, so that what the hand needs is kept in the features.
+after every one; ``double_step`` and ``align_targets: false`` are its released code's) with two
+additions as settings: positives a few steps apart in time, and a cloning loss through the same
+convolutions, so that what the hand needs is kept in the features.
 """
 
 from collections.abc import Callable
@@ -38,7 +39,7 @@ def pretrain(
     updates: int,
     progress: Progress | None = None,
 ) -> dict[str, float]:
-    """Run ``updates`` contrastive (and cloning) steps, then align the targets; the last metrics.
+    """Run ``updates`` contrastive (and cloning) steps, align the targets, give the last metrics.
 
     ``draw`` gives a fresh batch of views. The key network is the agent's target encoder.
     """
@@ -47,7 +48,9 @@ def pretrain(
     groups = [*eye, *agent.bilinear.parameters()]
     if s.clone_weight > 0.0:
         groups += [*agent.clone.parameters()]
-    optimizer = torch.optim.Adam(groups, lr=s.lr, fused=True)
+    optimizers = [torch.optim.Adam(groups, lr=s.lr, fused=True)]
+    if s.double_step:  # CURL's and FERM's code: the eye has an optimiser of its own besides
+        optimizers.append(torch.optim.Adam(eye, lr=s.lr, fused=True))
     metrics: dict[str, float] = {}
     agent.clone.train()
     for step in range(1, updates + 1):
@@ -70,9 +73,10 @@ def pretrain(
             values["clone_loss"] = cloning.detach()
         if not values:
             break
-        optimizer.zero_grad(set_to_none=True)
+        optimizers[0].zero_grad(set_to_none=True)
         loss.backward()
-        optimizer.step()
+        for optimizer in optimizers:
+            optimizer.step()
         move_towards(agent.target_encoder, agent.encoder, s.tau)
         move_towards(agent.target_critic.latent, agent.critic.latent, s.tau)
         if step % 20 == 0 or step == updates:
@@ -80,8 +84,9 @@ def pretrain(
             if progress is not None:
                 progress(step, updates, metrics)
     agent.clone.eval()
-    agent.target_encoder.load_state_dict(agent.encoder.state_dict())
-    agent.target_critic.latent.load_state_dict(agent.critic.latent.state_dict())
+    if s.align_targets:
+        agent.target_encoder.load_state_dict(agent.encoder.state_dict())
+        agent.target_critic.latent.load_state_dict(agent.critic.latent.state_dict())
     return metrics
 
 

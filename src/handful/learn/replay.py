@@ -218,6 +218,8 @@ class ReplayBuffer:
         state = np.asarray(observation.state, np.float32)
         if state.shape != (spec.state_dim,) or not np.isfinite(state).all():
             raise ValueError(f"state: {state.tolist()}, expected {spec.state_dim} finite numbers")
+        if not views:  # learning from the state alone
+            return np.zeros((0, *want[:2], spec.frame_stack, 3), np.uint8), state
         return np.stack(views), state
 
 

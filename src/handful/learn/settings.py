@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from handful.config import Settings
+from handful.learn.fit import impossible
 
 
 class EncoderSettings(Settings):
@@ -16,17 +17,87 @@ class EncoderSettings(Settings):
     latent_dim: int = Field(50, ge=1)
     tanh: bool = False
     delta_orthogonal: bool = True
+    orthogonal: bool = False
     input_px: int = Field(64, ge=16)
-    trained_by: Literal["critic", "pretraining"] = "critic"
+    trained_by: Literal["critic", "contrast", "pretraining"] = "critic"
+
+    @model_validator(mode="after")
+    def _one_start(self) -> "EncoderSettings":
+        if self.delta_orthogonal and self.orthogonal:
+            raise ValueError(
+                "delta_orthogonal and orthogonal are two ways to start one weight; set one to false"
+            )
+        return self
+
+
+Effect = Literal[
+    "window",
+    "grayscale",
+    "cutout",
+    "cutout_colour",
+    "flip",
+    "rotate",
+    "convolution",
+    "jitter",
+]
 
 
 class AugmentSettings(Settings):
     """Random views in learning and the matching middle view in acting (``learn.augment``)."""
 
-    kind: Literal["crop", "shift", "none"] = "shift"
+    kind: Literal["crop", "shift", "translate", "none"] = "shift"
     pad_px: int = Field(4, ge=0)
     official_crop_range: bool = False
+    shared_window: bool = False
+    effects: tuple[Effect, ...] = ()
+    gray_probability: float = Field(0.3, ge=0.0, le=1.0)
+    flip_probability: float = Field(0.2, ge=0.0, le=1.0)
+    rotate_probability: float = Field(0.3, ge=0.0, le=1.0)
+    cutout_px: tuple[int, int] = (10, 29)
+    window_share: float = Field(0.84, gt=0.0, le=1.0)
+    jitter: float = Field(0.4, ge=0.0, le=1.0)
+    jitter_hue: float = Field(0.354, ge=0.0, le=0.5)
+    target_views: int = Field(1, ge=1)
+    loss_views: int = Field(1, ge=1)
     cached_views: int = Field(4, ge=1)
+
+    @model_validator(mode="after")
+    def _possible(self) -> "AugmentSettings":
+        low, high = self.cutout_px
+        if not 1 <= low <= high:
+            raise ValueError(f"cutout_px {[low, high]}: must be two sizes, 1 <= least <= most")
+        if self.kind == "crop" and self.official_crop_range and self.pad_px == 0:
+            raise ValueError("official_crop_range leaves no offset to draw from when pad_px is 0")
+        views = max(self.target_views, self.loss_views)
+        if self.shared_window and views > 1:
+            raise ValueError(
+                "shared_window pairs one view of the successor with one of the observation; "
+                "with it target_views and loss_views must be 1"
+            )
+        if views > 1 and self.kind == "none" and not self.effects:
+            raise ValueError(
+                f"target_views {self.target_views} and loss_views {self.loss_views} average over "
+                "views that are all the same picture; set kind or effects, or 1 for both"
+            )
+        return self
+
+
+class StateAugmentSettings(Settings):
+    """Random amplitude scaling of the state, and noise to compare with (``learn.amplitude``)."""
+
+    kind: Literal["none", "amplitude", "gaussian"] = "none"
+    low: float = 0.5
+    high: float = 1.5
+    per_dimension: bool = False
+    shared: bool = True
+    mask_probability: float = Field(0.5, ge=0.0, le=1.0)
+    std: float = Field(1.0, ge=0.0)
+
+    @model_validator(mode="after")
+    def _range(self) -> "StateAugmentSettings":
+        if self.low > self.high:
+            raise ValueError(f"low {self.low} is above high {self.high}")
+        return self
 
 
 class ContrastSettings(Settings):
@@ -46,6 +117,8 @@ class PretrainSettings(Settings):
     batch_size: int = Field(128, ge=2)
     lr: float = Field(1.0e-3, gt=0.0)
     tau: float = Field(0.05, gt=0.0, le=1.0)
+    double_step: bool = False
+    align_targets: bool = True
     contrast_weight: float = Field(1.0, ge=0.0)
     positive_offset: int = Field(0, ge=0)
     clone_weight: float = Field(0.0, ge=0.0)
@@ -129,6 +202,7 @@ class AgentSettings(Settings):
 
     encoder: EncoderSettings = EncoderSettings()
     augment: AugmentSettings = AugmentSettings()
+    state_augment: StateAugmentSettings = StateAugmentSettings()
     contrast: ContrastSettings = ContrastSettings()
     pretrain: PretrainSettings = PretrainSettings()
     critic: CriticSettings = CriticSettings()
@@ -139,6 +213,7 @@ class AgentSettings(Settings):
     batch_size: int = Field(128, ge=2)
     discount: float = Field(0.97, gt=0.0, le=1.0)
     update_to_data: float = Field(1.0, gt=0.0)
+    cadence: Literal["updates", "env_steps"] = "updates"
     start_steps: int = Field(0, ge=0)
     start_policy: Literal["random", "clone", "actor"] = "random"
     proprioception: bool = True
@@ -155,8 +230,25 @@ class AgentSettings(Settings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _possible(self) -> "AgentSettings":
+        complaints = list(impossible(self))
+        if complaints:
+            raise ValueError("; ".join(complaints))
+        return self
+
+    @property
+    def from_state(self) -> bool:
+        """Whether the agent learns from the state vector alone (``cameras: []``)."""
+        return self.cameras == ()
+
     @property
     def image_px(self) -> int:
-        """Side of the square picture the environment delivers [px], a crop's margin included."""
-        margin = 2 * self.augment.pad_px if self.augment.kind == "crop" else 0
+        """Side of the square picture the environment must render [px]; 0 when it need not.
+
+        A crop needs its margin on top of what the network sees, a translation leaves it away.
+        """
+        if self.from_state:
+            return 0
+        margin = {"crop": 2, "translate": -2}.get(self.augment.kind, 0) * self.augment.pad_px
         return self.encoder.input_px + margin
