@@ -5,16 +5,17 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from pydantic import Field, model_validator
 
-from handful.config import Settings
+from handful.config import ConfigError, Settings
 from handful.rig.geometry import from_quat_xyzw, invert, pose
 from handful_twin.bodies import Body, Box, Pose
 
 Array = NDArray[np.float64]
 Vector = tuple[float, float, float]
 CUBE_RGB: Vector = (0.80, 0.13, 0.11)
+_DRAWS = 1000
 
 
 class TaskSettings(Settings):
@@ -190,3 +191,21 @@ def on_table(xy_m: Array, z_m: float = 0.0, yaw_rad: float = 0.0) -> Pose:
     """The pose of a thing that stands upright, turned about B's z."""
     quat_xyzw = np.array([0.0, 0.0, np.sin(0.5 * yaw_rad), np.cos(0.5 * yaw_rad)])
     return np.array([*xy_m, z_m]), quat_xyzw
+
+
+def draw_apart(
+    rng: np.random.Generator, low_m: ArrayLike, high_m: ArrayLike, from_m: Array, apart_m: float
+) -> Array:
+    """An (x, y) of a box, uniform among those at least ``apart_m`` from another.
+
+    Raises:
+        ConfigError: there is hardly such a place.
+    """
+    for _ in range(_DRAWS):
+        xy_m = rng.uniform(low_m, high_m)
+        if np.linalg.norm(xy_m - from_m) >= apart_m:
+            return xy_m
+    raise ConfigError(
+        f"no place {apart_m} m away from {np.round(from_m, 3).tolist()} within "
+        f"{low_m} to {high_m}; make apart_m smaller or the box larger"
+    )

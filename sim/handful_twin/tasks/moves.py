@@ -33,25 +33,28 @@ def pick(truth: Truth, before: Truth, thing: str, edge_m: float) -> Want | None:
     return Want(thing_m + np.array([0.0, 0.0, _ABOVE_M]), 1.0)
 
 
-def set_down(truth: Truth, thing: str, at_m: Array, high_m: float, near_m: float) -> Want:
-    """Carry what is held over a place, lower its middle to ``at_m`` (3,), and let go there.
+def carry(truth: Truth, thing: str, to_m: Array, high_m: float, near_m: float) -> Want:
+    """Bring what is held over a place and lower its middle to ``to_m`` (3,) [m].
 
     high_m: of the tip, on the way. near_m: sideways miss with which it goes down.
     """
     tip_m, thing_m = truth.p_BT_m, truth.p_m(thing)
-    aside_m = at_m[:2] - thing_m[:2]
+    aside_m = to_m[:2] - thing_m[:2]
     beside_m = float(np.linalg.norm(aside_m))
-    over = tip_m[:2] + aside_m
-    if beside_m > 3.0 * near_m and tip_m[2] < high_m - 0.03:
-        return Want(np.array([*tip_m[:2], high_m]), -1.0)
+    over_m = tip_m[:2] + aside_m
     if beside_m > 3.0 * near_m:
-        return Want(np.array([*over, high_m]), -1.0)
-    drop_m = float(thing_m[2] - at_m[2])
+        risen = tip_m[2] > high_m - 0.03
+        return Want(np.array([*(over_m if risen else tip_m[:2]), high_m]), -1.0)
     if beside_m > near_m:
-        return Want(np.array([*over, tip_m[2]]), -1.0, CARE)
-    if drop_m > 0.004:
-        return Want(np.array([*over, tip_m[2] - drop_m]), -1.0, CARE)
-    return Want(tip_m.copy(), 1.0, CARE)
+        return Want(np.array([*over_m, max(tip_m[2], 0.5 * high_m)]), -1.0, CARE)
+    return Want(np.array([*over_m, tip_m[2] + to_m[2] - thing_m[2]]), -1.0, CARE)
+
+
+def let_go(truth: Truth, wide_m: float, high_m: float) -> Want:
+    """Open to more than ``wide_m`` where the tip is, then rise straight up."""
+    if truth.gripper_m < wide_m:
+        return Want(truth.p_BT_m.copy(), 1.0, CARE)
+    return Want(np.array([*truth.p_BT_m[:2], high_m]), 1.0)
 
 
 def hook(truth: Truth, behind_m: Array, to_m: Array, high_m: float, wide_m: float) -> Want:
