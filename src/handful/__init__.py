@@ -14,6 +14,10 @@ The workshop: metres, radians, seconds, frames; no torch, no ROS
     rig.camera               the door every camera comes through: latest(max_age) -> Frame
     rig.camera_settings      what can be set about a camera: device, picture, patience, mount
     rig.calibration          what a lens does to a picture, and to a part of it
+    rig.mount                where a camera is bolted on, in one file with its lens
+    rig.board                a board that a camera measures itself with: drawn, found
+    rig.lens                 intrinsics from pictures of it, or why they say too little
+    rig.hand_eye             where a camera is on the hand or beside the arm: AX = XB
     rig.source               what a device is: it delivers, gets lost and is opened again
     rig.device_clock         a camera's own clock read on the cell's
     rig.frozen               the camera that answers but sees no more
@@ -97,6 +101,14 @@ How a run is conducted
     workflow.evaluate        the number that counts, over unseen worlds
     workflow.demo            the whole story in one go
     workflow.bench           the door to ``benchmarks/``
+    workflow.dmc_options     options of ``handful bench dmc``
+    workflow.dmc_command     one run, several seeds side by side, or the table
+    workflow.dmc_plan        task, method and protocol, resolved and checked
+    workflow.dmc_simulators  dm_control and Gymnasium behind one small door
+    workflow.dmc_env         action repeat, summed reward, stacked frames
+    workflow.dmc_train       one run: act, remember, update, be looked at; goes on where it was
+    workflow.dmc_results     its evaluations as CSV and as a plot
+    workflow.dmc_published   published returns beside ours, and when they agree
     workflow.results         numbers with their uncertainty and their machine
     workflow.curves          the learning curve, as JSON lines and for TensorBoard
     workflow.probe           what the encoder separates
