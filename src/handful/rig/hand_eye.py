@@ -30,8 +30,8 @@ _BAD_VIEW = 4.0  # times the median miss, and
 _BAD_VIEW_PX = 2.0  # more than this, makes a view a bad one
 _MOST_BAD = 0.34
 _ITERATIONS = 20
-# What a view's misses are made of, besides the camera's place: it matters only in proportion. An arm
-# repeats to 0.1 mm, but its kinematics are off by about this; corners are found to a tenth of a pixel.
+# What else a view's misses are made of; only the proportion matters. An arm repeats to 0.1 mm but
+# is off by about this, and a corner is found to a fifth of a pixel.
 _ARM_SIGMA_M = 1.0e-3
 _ARM_SIGMA_RAD = 1.0e-3
 _CORNER_SIGMA_PX = 0.2
@@ -221,17 +221,19 @@ def _linear(view: View, lens: Calibration, X_HC: Array, X_BO: Array) -> tuple[Ar
     its covariance, corner noise plus the arm's noise as the camera sees it.
     """
 
-    def px(hand: Array, board: Array, arm: Array = np.eye(4)) -> Array:
+    def px(hand: Array, board: Array, arm: Array) -> Array:
         return project(view.seen.points_m, invert(view.X_BH @ arm @ hand) @ board, lens).ravel()
 
-    here = px(X_HC, X_BO)
+    still = np.eye(4)
+
+    here = px(X_HC, X_BO, still)
     J, noise = np.empty((here.size, 12)), np.empty((here.size, 6))
     sigma = np.repeat([_ARM_SIGMA_M, _ARM_SIGMA_RAD], 3)
     for k in range(6):
         step = np.zeros(6)
         step[k] = _STEP
-        J[:, k] = (px(X_HC @ exp(step), X_BO) - here) / _STEP
-        J[:, 6 + k] = (px(X_HC, X_BO @ exp(step)) - here) / _STEP
+        J[:, k] = (px(X_HC @ exp(step), X_BO, still) - here) / _STEP
+        J[:, 6 + k] = (px(X_HC, X_BO @ exp(step), still) - here) / _STEP
         noise[:, k] = sigma[k] * (px(X_HC, X_BO, exp(step)) - here) / _STEP
     covariance = noise @ noise.T + _CORNER_SIGMA_PX**2 * np.eye(here.size)
     root = np.linalg.cholesky(covariance)
