@@ -47,7 +47,8 @@ FINGER_MAX_M = 0.04  # each finger's travel: panda.urdf, panda_finger_joint1
 FINGER_Z_M = 0.0584  # finger joint beyond the hand: panda.urdf
 TABLE_SIZE_M = (0.7, 1.0, 0.05)
 TABLE_CENTRE_M = (0.5, 0.0, -0.025)
-_PARKED_M = (0.0, 0.0, -5.0)
+_PARKED_M = (0.0, 0.0, -5.0)  # of the first thing; the others beside it
+_PARKED_APART_M = 1.0
 _FRICTION = 1.0
 
 
@@ -127,9 +128,9 @@ class World:
         values = [*q_rad, 0.5 * gripper_m, 0.5 * gripper_m]
         for joint, value in zip(_ALL_JOINTS, values, strict=True):
             pybullet.resetJointState(self.arm, joint, value, 0.0, physicsClientId=self.client)
-        for name, (body, link) in self.frames.items():
+        for i, (name, (body, link)) in enumerate(self.frames.items()):
             if link < 0:
-                p_m, quat_xyzw = poses.get(name, (_PARKED_M, (0.0, 0.0, 0.0, 1.0)))
+                p_m, quat_xyzw = poses.get(name, (_parked(i), (0.0, 0.0, 0.0, 1.0)))
                 pybullet.resetBasePositionAndOrientation(
                     body, list(p_m), list(quat_xyzw), physicsClientId=self.client
                 )
@@ -259,11 +260,12 @@ class World:
         return arm
 
     def _add(self, name: str, thing: Body) -> None:
+        at_m = _parked(len(self.frames))
         if isinstance(thing, Box):
-            body = self._add_box(thing.size_m, thing.mass_kg, thing.rgb, _PARKED_M, thing.friction)
+            body = self._add_box(thing.size_m, thing.mass_kg, thing.rgb, at_m, thing.friction)
             self.bodies[name], link = body, None
         else:
-            body, link = add_fixture(self.client, thing, _PARKED_M, [self.table])
+            body, link = add_fixture(self.client, thing, at_m, [self.table])
         self.frames[name] = Carrier(body, -1)
         if link is not None and not isinstance(thing, Box) and thing.moving is not None:
             self.frames[thing.moving.name] = Carrier(body, link)
@@ -272,6 +274,12 @@ class World:
         self, size_m: Vector, mass_kg: float, rgb: Vector, p_m: Vector, friction: float = _FRICTION
     ) -> int:
         return add_box(self.client, size_m, mass_kg, rgb, p_m, friction)
+
+
+def _parked(i: int) -> Vector:
+    """Where thing ``i`` waits: apart, or the contacts of two that wait in one place survive
+    ``World._forget``, and a restored moment goes on differently."""
+    return (_PARKED_M[0] + _PARKED_APART_M * i, *_PARKED_M[1:])
 
 
 class _Client:
