@@ -110,7 +110,8 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None
                 if not is_ros and module not in sys.stdlib_module_names:
                     packages = providers.get(module, [module])
                     used[packages[0].lower().replace("_", "-")] = f"{name_of(path)}: {module}"
-    optional = names(project["optional-dependencies"]["realsense"])
+    extras = project["optional-dependencies"]
+    optional = names(extras["realsense"] + extras["dmc"])
     assert needed - set(used) == set(), "declared, but never imported"
     assert set(used) - needed - optional == set(), "imported, but not declared"
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from handful.workflow.dmc_options import dmc_options
 from handful.workflow.group import Handful
 from handful.workflow.options import (
     budget_options,
@@ -189,6 +190,8 @@ def bench() -> None:
 
     \b
     Example: handful bench learner --json learner.json
+             handful bench dmc --task cartpole_swingup --method curl --seeds 1,2,3
+             handful bench dmc --table
     """
 
 
@@ -220,6 +223,26 @@ def _speed(what: str, default_s: int, help_text: str) -> None:
 _speed("twin", 5, "Environment steps and frames a second, against panda-gym.")
 _speed("learner", 20, "Updates a second against the published updates, latency, memory.")
 _speed("ros", 60, "Picture to guarded command while the learner trains, against other loops.")
+
+
+@bench.command(short_help="Train any method on a known task; published numbers beside ours.")
+@dmc_options
+@output_options
+def dmc(**given: Any) -> None:
+    """Train any method on a known task by the papers' protocol, and compare with their numbers.
+
+    Budgets are environment steps; ten deterministic episodes at fixed marks, the last at the
+    budget; no best checkpoint is picked. A run that was stopped or killed goes on when the same
+    command is given again. Needs the extra dmc; docs/benchmarks.md is the manual.
+
+    \b
+    Example: handful bench dmc --task cartpole_swingup --method curl --seeds 1,2,3
+             handful bench dmc --task HalfCheetah-v5 --method state --steps 1000000
+             handful bench dmc --table
+    """
+    from handful.workflow.dmc_command import dmc_command
+
+    dmc_command(given)
 
 
 @cli.command(short_help="The whole story in one command, with a report.")

@@ -1,0 +1,178 @@
+"""Published returns and ours side by side, with the rule that says whether they agree.
+
+Two means agree when they differ by at most two standard errors of their difference, both sides
+taken to have the published deviation: 2 sd sqrt(1/n_paper + 1/n_ours).
+"""
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from pydantic import Field
+
+from handful.config import Settings, load
+
+
+class Published(Settings):
+    """One list of ``config/bench/published.yaml``; ``tasks``: mean and deviation over seeds."""
+
+    name: str
+    method: str
+    source: str
+    seeds: int | None = Field(ge=1)
+    env_steps: int = Field(ge=1)
+    tasks: dict[str, tuple[float, float | None]]
+
+
+class PublishedSettings(Settings):
+    """All of them."""
+
+    lists: tuple[Published, ...]
+
+
+class Measured(Protocol):
+    """What is asked of a run that was read (``dmc_results.Run``)."""
+
+    @property
+    def head(self) -> dict[str, Any]: ...
+    def at(self, env_steps: int) -> float | None: ...
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One published number beside ours. Returns; ``ours`` one mean a seed."""
+
+    list: str
+    source: str
+    task: str
+    env_steps: int
+    name: str
+    published: float
+    published_sd: float | None
+    published_seeds: int | None
+    ours: tuple[float, ...]
+
+    @property
+    def mean(self) -> float | None:
+        """Our mean over seeds, None when it was not run."""
+        return statistics.fmean(self.ours) if self.ours else None
+
+    @property
+    def sd(self) -> float | None:
+        """Our sample deviation over seeds, None for fewer than two."""
+        return statistics.stdev(self.ours) if len(self.ours) > 1 else None
+
+    @property
+    def tolerance(self) -> float | None:
+        """Largest difference that still counts as agreement; None where it cannot be known."""
+        return tolerance(self.published_sd, self.published_seeds, len(self.ours))
+
+    @property
+    def verdict(self) -> str:
+        """``not run``, ``within``, ``above``, ``below`` or ``no deviation published``."""
+        if self.mean is None:
+            return "not run"
+        if self.tolerance is None:
+            return "no deviation published"
+        difference = self.mean - self.published
+        if abs(difference) <= self.tolerance:
+            return "within"
+        return "above" if difference > 0 else "below"
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready, the derived numbers included."""
+        derived = ("mean", "sd", "tolerance", "verdict")
+        return {**vars(self), **{key: getattr(self, key) for key in derived}}
+
+
+def tolerance(sd: float | None, n_paper: int | None, n_ours: int) -> float | None:
+    """Two standard errors of the difference of two means of equal deviation ``sd``."""
+    if sd is None or n_paper is None or n_ours < 1:
+        return None
+    return 2.0 * sd * math.sqrt(1.0 / n_paper + 1.0 / n_ours)
+
+
+def published_lists() -> tuple[Published, ...]:
+    """The shipped lists, in their order."""
+    return load(PublishedSettings, "bench/published").lists
+
+
+def compare(published: Sequence[Published], runs: Sequence[Measured]) -> list[Cell]:
+    """Every published number beside every variant of its method that was run (or none)."""
+    cells = []
+    for known in published:
+        for task, (mean, sd) in known.tasks.items():
+            ours: dict[str, list[float]] = {}
+            for run in runs:
+                if (run.head["task"], run.head["method"]) == (task, known.method):
+                    value = run.at(known.env_steps)
+                    if value is not None:
+                        ours.setdefault(run.head["name"], []).append(value)
+            for name, values in sorted(ours.items()) or [(known.method, [])]:
+                cells.append(
+                    Cell(
+                        known.name,
+                        known.source,
+                        task,
+                        known.env_steps,
+                        name,
+                        mean,
+                        sd,
+                        known.seeds,
+                        tuple(values),
+                    )
+                )
+    return cells
+
+
+def as_markdown(cells: Sequence[Cell]) -> str:
+    """The cells as one table for people and for docs."""
+    head = ["published", "task", "mean (seeds)", "ours", "mean (seeds)", "tolerance", "verdict"]
+    rows = [head, ["---"] * len(head)]
+    for cell in cells:
+        rows.append(
+            [
+                cell.list,
+                cell.task,
+                _number(cell.published, cell.published_sd, cell.published_seeds),
+                cell.name,
+                _number(cell.mean, cell.sd, len(cell.ours)) if cell.ours else "not run",
+                "" if cell.tolerance is None else f"{cell.tolerance:.0f}",
+                cell.verdict,
+            ]
+        )
+    for (known, name), together in _grouped(cells).items():
+        run = [cell.mean for cell in together if cell.mean is not None]
+        if len(together) > 1 and run:
+            what = f"mean over {len(together)} tasks"
+            theirs = statistics.fmean(cell.published for cell in together)
+            ours = f"{statistics.fmean(run):.0f}"
+            if len(run) < len(together):
+                ours = f"{len(run)} of {len(together)} run"
+            rows.append([known, what, f"{theirs:.0f}", name, ours, "", ""])
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    sources = {cell.list: cell.source for cell in cells}
+    told = "\n".join(f"- {name}: {source}" for name, source in sources.items())
+    return "\n".join(lines) + "\n\nSources:\n" + told
+
+
+def _grouped(cells: Sequence[Cell]) -> dict[tuple[str, str], list[Cell]]:
+    """By list and name of ours, each with all tasks of the list, run or not."""
+    groups: dict[tuple[str, str], list[Cell]] = {}
+    for cell in cells:
+        if cell.ours:
+            groups.setdefault((cell.list, cell.name), []).append(cell)
+    for (known, _), together in groups.items():
+        there = {cell.task for cell in together}
+        missing = {c.task: replace(c, ours=()) for c in cells if c.list == known}
+        together += [cell for task, cell in missing.items() if task not in there]
+    return groups
+
+
+def _number(mean: float | None, sd: float | None, seeds: int | None) -> str:
+    if mean is None:
+        return ""
+    spread = "" if sd is None else f" ± {sd:.0f}"
+    return f"{mean:.0f}{spread}" + ("" if seeds is None else f" ({seeds})")
