@@ -5,15 +5,18 @@ the same thing for Gymnasium), which drives a ``stage``; the rig's loop sends a 
 ``twin_arm``, which asks ``kinematics`` for joints and lets ``world`` step physics (``arm_model`` is
 what it loads); ``twin_camera`` asks a renderer of ``renderers`` for a picture of the ``scene``
 (``raster`` with its ``raster_kernels`` is the fast one, ``visuals`` and ``meshes`` are what it
-draws); ``tasks`` says where things start and what success is. ``settings`` has the numbers.
+draws); ``tasks`` says what stands on the table (made of ``bodies``), where it starts and what
+success is; ``plugins`` adds those of other packages. ``settings`` has the numbers.
 
 Beside a clock, in the robot's place: ``live`` lets the same stage run by itself with delays and
 noise, ``live_thread`` ties it to the wall.
 """
 
 from handful_twin.env import HandfulEnv, register
+from handful_twin.plugins import add_task, load_plugins
 from handful_twin.task_env import TwinTaskEnv, make_env
 
 register()
+load_plugins()
 
-__all__ = ["HandfulEnv", "TwinTaskEnv", "make_env"]
+__all__ = ["HandfulEnv", "TwinTaskEnv", "add_task", "make_env"]

@@ -244,7 +244,7 @@ def recipe_task() -> Task:
     kind = TASKS.get(name)
     if kind is None:
         raise ConfigError(f"{source}: no task {name!r}; there are: {', '.join(sorted(TASKS))}")
-    return kind(settings(kind.settings_class, "task", f"task/{name}"))
+    return kind(settings(kind.settings_class, "task", kind.source()))
 
 
 def _find(parameter: str, otherwise: str) -> Any:

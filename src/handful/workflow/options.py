@@ -19,7 +19,10 @@ def settings_options(command: F) -> F:
     """The options that say what to train: task, profiles, single settings, seed."""
     options = [
         click.option(
-            "--task", metavar="NAME", help="What to learn: reach or lift.  [default: lift]"
+            "--task",
+            metavar="NAME",
+            help="What to learn: reach, lift, push, pull, place, stack, switch, drawer, peg, or "
+            "one of yours (docs/tasks.md).  [default: lift]",
         ),
         click.option(
             "--agent",

@@ -107,7 +107,7 @@ def resolve(
         agent=agent,
         rig=follow(rig, agent, sets.get("rig", {})),
         twin=group("twin", TwinSettings, options.twin, "twin"),
-        task_settings=group("task", TASKS[task].settings_class, None, f"task/{task}"),
+        task_settings=group("task", TASKS[task].settings_class, None, TASKS[task].source()),
         train=group("train", TrainSettings, None, "train"),
     )
 
