@@ -126,6 +126,7 @@ class TwinTaskEnv:
                 "verdict": self._table.fault_reason or tick.judged.status,
                 "distance_m": self.task.distance_m(truth),
             },
+            asked=np.array(action, np.float32),
         )
 
     def save(self) -> EnvState:

@@ -52,6 +52,9 @@ The workshop: metres, radians, seconds, frames; no torch, no ROS
     rig.episode              reset, running, succeeded, timed out, faulted: as a table
     rig.episodes             what happened, appended to a log that survives kill -9
     rig.records              the bytes of that log
+    rig.picture_codec        its pictures: raw, or as PNG
+    rig.software             and by which software they were recorded
+    rig.edits                what people have said about an episode since
     rig.operator             keys and buttons to what a person wants; one line of status
     rig.terminal             a person's terminal: single keys in, one line that is rewritten
     rig.playback             and the way back: episodes, in order, whole steps only

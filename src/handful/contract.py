@@ -63,7 +63,7 @@ class Observation:
     state: (P,) float32 proprioception in the units of ``rig.observe``.
     stamp_s: capture time of the oldest newest-frame or arm state in it [s].
     parts_s: the capture times themselves, each camera's newest picture in the order of the spec and
-    then the arm's state [s]; empty when it was read from a log.
+    then the arm's state [s]; empty when nobody told.
     """
 
     images: dict[str, NDArray[np.uint8]]
@@ -99,7 +99,8 @@ class Transition:
 
     action: (A,) float32 in [-1, 1], **the action that was sent** (the guard's verdict mapped back),
     not the wish. discount: 0.0 when the future is worth nothing (success or fault), 1.0 otherwise,
-    time limit included. last: the episode ends here for whatever reason.
+    time limit included. last: the episode ends here for whatever reason. asked: (A,) float32, the
+    wish itself; None when it is not known.
     """
 
     action: NDArray[np.float32]
@@ -109,3 +110,4 @@ class Transition:
     last: bool
     demo: bool = False
     info: dict[str, float | str | bool] = field(default_factory=dict)
+    asked: NDArray[np.float32] | None = None

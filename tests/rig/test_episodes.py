@@ -14,6 +14,7 @@ from safetensors.numpy import load as safetensors_load
 from handful.contract import Observation, Spec
 from handful.rig import playback
 from handful.rig.episodes import EpisodeLog, LogError, describe, read
+from handful.rig.records import pack, unpack
 
 
 def record(folder, lengths, spec: Spec = SPEC, meta=None, finished: bool = True) -> None:
@@ -286,3 +287,51 @@ def test_a_session_whose_newest_header_is_torn_is_known_by_the_one_before(tmp_pa
         EpisodeLog(tmp_path, replace(SPEC, state_dim=9))
     record(tmp_path, [1])
     assert [e.path.name[8:14] for e in read(tmp_path)] == ["000000", "000002"]
+
+
+class TestWhatWasAddedLater:
+    """Old logs stay readable; new ones say more."""
+
+    def test_pictures_as_png_come_back_to_the_bit_and_smaller(self, tmp_path) -> None:
+        spec = replace(SPEC, height_px=48, width_px=40, frame_stack=3)
+        sizes = {}
+        for pictures in ("raw", "png"):
+            with EpisodeLog(tmp_path / pictures, spec, pictures=pictures) as log:
+                log.begin(observation(7, spec))
+                log.add(transition(8, True, spec))
+            (episode,) = read(tmp_path / pictures, spec)
+            assert_same_observation(episode.observation, observation(7, spec))
+            assert_same_transition(episode.transitions[0], transition(8, True, spec))
+            sizes[pictures] = episode.path.stat().st_size
+        assert sizes["png"] < sizes["raw"] / 3
+
+    def test_the_wish_and_the_moment_of_every_part_are_kept(self, tmp_path) -> None:
+        asked = np.array([0.5, -0.25, 1.0, 0.125], np.float32)
+        seen = replace(observation(1), parts_s=(1.5, 1.25, 1.75))
+        with EpisodeLog(tmp_path, SPEC) as log:
+            log.begin(replace(observation(0), parts_s=(1.0, 1.0, 1.125)))
+            log.add(replace(transition(1), next_observation=seen, asked=asked))
+            log.add(transition(2, True))
+            with pytest.raises(LogError, match="no episode is running"):
+                log.add(replace(transition(3), asked=np.zeros((2, 2), np.float32)))
+        (episode,) = read(tmp_path)
+        assert episode.observation.parts_s == (1.0, 1.0, 1.125)
+        assert episode.transitions[0].next_observation.parts_s == (1.5, 1.25, 1.75)
+        assert np.array_equal(episode.transitions[0].asked, asked)
+        assert episode.transitions[1].asked is None
+
+    def test_when_and_by_which_software_it_was_recorded(self, tmp_path) -> None:
+        record(tmp_path, [1])
+        (episode,) = read(tmp_path)
+        assert episode.recorded["unix_s"] > 1.7e9
+        assert set(episode.recorded) == {"unix_s", "handful", "commit"}
+
+    def test_a_log_from_before_all_this_is_read(self, tmp_path) -> None:
+        record(tmp_path, [2])
+        path = tmp_path / "episode_000000.log"
+        records = list(unpack(path.read_bytes()))
+        arrays, header = records[0]
+        del header["recorded"]
+        path.write_bytes(b"".join(pack(*r) for r in [(arrays, header), *records[1:]]))
+        (episode,) = read(tmp_path, SPEC)
+        assert episode.recorded == {} and len(episode.transitions) == 2

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from handful.contract import Observation, Spec, Transition
@@ -155,6 +156,7 @@ class CellEnv:
                 "verdict": judged.status,
                 "said_by": said.by,
             },
+            asked=np.array(action, np.float32),
         )
 
     def fault(self, reason: str) -> None:

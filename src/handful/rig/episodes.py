@@ -9,6 +9,7 @@ A file's first record carries the spec, so a log is never fed to an agent built 
 import contextlib
 import errno
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 
 from handful import __version__
 from handful.contract import Observation, Spec, Transition
+from handful.rig.picture_codec import Pictures, to_arrays
 from handful.rig.playback import (
     FORMAT,
     Episode,
@@ -28,6 +30,7 @@ from handful.rig.playback import (
     whole_length,
 )
 from handful.rig.records import Arrays, pack
+from handful.rig.software import software
 
 __all__ = ["Episode", "EpisodeLog", "LogError", "adopt", "describe", "mark_interrupted", "read"]
 
@@ -35,13 +38,22 @@ __all__ = ["Episode", "EpisodeLog", "LogError", "adopt", "describe", "mark_inter
 class EpisodeLog:
     """Writes one session. Not thread-safe; two writers in one folder number around each other."""
 
-    def __init__(self, folder: str | Path, spec: Spec, meta: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        folder: str | Path,
+        spec: Spec,
+        meta: dict[str, Any] | None = None,
+        pictures: Pictures = "raw",
+    ) -> None:
         """Open or continue the session in ``folder``, which is made when missing.
+
+        pictures: how they are stored; both are lossless (``rig.picture_codec``).
 
         Raises:
             LogError: the folder cannot be made, or holds episodes of another spec or format.
         """
         self._folder, self._spec, self._meta = Path(folder), spec, dict(meta or {})
+        self._pictures: Pictures = pictures
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -80,8 +92,10 @@ class EpisodeLog:
             "demo": bool(demo),
             "info": dict(info or {}),
             "stamp_s": float(observation.stamp_s),
+            **_parts(observation),
+            "recorded": {"unix_s": round(time.time(), 3), **software()},
         }
-        record = self._packed(_arrays(observation), values)
+        record = self._packed(self._arrays(observation), values)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
         while self._file is None:
             self._path = self._folder / f"episode_{self._next:06d}.log"
@@ -124,6 +138,11 @@ class EpisodeLog:
                 f"{self._path}: expected an action of shape ({self._spec.action_dim},), "
                 f"got {np.shape(transition.action)}"
             )
+        if transition.asked is not None and np.ndim(transition.asked) != 1:
+            raise LogError(
+                f"{self._path}: expected what was asked as a vector, "
+                f"got shape {np.shape(transition.asked)}"
+            )
         for name, image in seen.images.items() if self._spec.frame_stack > 1 else ():
             if not np.array_equal(image[:, :, :-3], self._latest.images[name][:, :, 3:]):
                 raise LogError(
@@ -137,9 +156,12 @@ class EpisodeLog:
             "demo": bool(transition.demo),
             "info": transition.info,
             "stamp_s": float(seen.stamp_s),
+            **_parts(seen),
         }
-        arrays = _arrays(seen, newest_only=True)
+        arrays = self._arrays(seen, newest_only=True)
         arrays["action"] = np.asarray(transition.action, np.float32)
+        if transition.asked is not None:
+            arrays["asked"] = np.asarray(transition.asked, np.float32)
         self._append(self._packed(arrays, values))
         self._latest = None if transition.last else seen
 
@@ -173,6 +195,14 @@ class EpisodeLog:
                 os.close(folder)
         except OSError as error:
             raise LogError(f"{self._path}: cannot be synced to the disk: {_why(error)}") from None
+
+    def _arrays(self, observation: Observation, newest_only: bool = False) -> Arrays:
+        arrays: Arrays = {}
+        for name, image in observation.images.items():
+            newest = image[:, :, -3:] if newest_only else image
+            arrays |= to_arrays(name, newest, self._pictures)
+        arrays["state"] = np.asarray(observation.state, np.float32)
+        return arrays
 
     def _packed(self, arrays: Arrays, values: dict[str, Any]) -> bytes:
         try:
@@ -265,13 +295,9 @@ def adopt(path: Path, folder: str | Path) -> Path:
     return target
 
 
-def _arrays(observation: Observation, newest_only: bool = False) -> Arrays:
-    arrays: Arrays = {
-        f"image.{name}": image[:, :, -3:] if newest_only else image
-        for name, image in observation.images.items()
-    }
-    arrays["state"] = np.asarray(observation.state, np.float32)
-    return arrays
+def _parts(observation: Observation) -> dict[str, list[float]]:
+    parts_s = [float(part_s) for part_s in observation.parts_s]
+    return {"parts_s": parts_s} if parts_s else {}
 
 
 def _why(error: OSError) -> str:

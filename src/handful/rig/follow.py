@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from handful.contract import Observation, Spec, Transition
+from handful.rig.edits import View, views
 from handful.rig.playback import (
     LogError,
     checked_spec,
@@ -31,6 +32,7 @@ class Follower:
         self._path: Path | None = None
         self._offset = 0
         self._latest: Observation | None = None
+        self._view, self._index = View(), 0
         self.episodes = 0
 
     def poll(self) -> Iterator[Observation | Transition]:
@@ -74,9 +76,15 @@ class Follower:
             if self._latest is None:
                 spec = checked_spec(self._path, values, self._spec)
                 self._latest = first_observation(arrays, values, spec)
+                self._view, self._index = views(self._folder).get(self._path.name, View()), 0
                 self.episodes += 1
-                yield self._latest
+                if self._view.first == 0:
+                    yield self._latest
             elif "fault" not in values:
                 step = transition(arrays, values, self._latest)
-                self._latest = step.next_observation
-                yield step
+                self._latest, index = step.next_observation, self._index
+                self._index += 1
+                if self._index == self._view.first:
+                    yield self._latest
+                elif self._view.keeps(index):
+                    yield self._view.of(index, step)

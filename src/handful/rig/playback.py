@@ -3,7 +3,7 @@
 import logging
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from handful import __version__
 from handful.contract import Observation, Spec, Transition
+from handful.rig.edits import View, views
+from handful.rig.picture_codec import from_arrays
 from handful.rig.records import Arrays, Broken, unpack
 
 FORMAT = 1
@@ -30,7 +32,8 @@ class Episode:
     complete: the last transition was reached. If not (killed, interrupted) the last one that was
     recorded is marked ``last`` and keeps its discount of 1, as at a time limit. meta and info are
     what the writer gave for the session and for this episode. fault: why it could not go on, if
-    that was noted.
+    that was noted. recorded: when and by which software (unix_s, handful, commit); empty in logs
+    older than that. view: what has been said about it since, and is in force here (``rig.edits``).
     """
 
     observation: Observation
@@ -42,10 +45,16 @@ class Episode:
     meta: dict[str, Any]
     path: Path
     fault: str = ""
+    recorded: dict[str, Any] = field(default_factory=dict)
+    view: View = View()
 
 
-def read(folder: str | Path, spec: Spec | None = None) -> Iterator[Episode]:
+def read(
+    folder: str | Path, spec: Spec | None = None, as_recorded: bool = False
+) -> Iterator[Episode]:
     """The episodes of a session in order, one file in memory at a time.
+
+    What people have said about them since (``rig.edits``) is in force, unless ``as_recorded``.
 
     A broken tail is dropped with a logged warning that names file and byte; an episode without a
     single whole step is passed over. When ``spec`` is given, an episode of another is refused.
@@ -56,8 +65,9 @@ def read(folder: str | Path, spec: Spec | None = None) -> Iterator[Episode]:
     folder = Path(folder)
     if not folder.is_dir():
         raise LogError(f"{folder}: no such log folder")
+    said = {} if as_recorded else views(folder)
     for path in episode_files(folder):
-        episode = _episode(path, spec)
+        episode = read_file(path, spec, said.get(path.name, View()))
         if episode is not None:
             yield episode
 
@@ -75,26 +85,35 @@ def describe(folder: str | Path) -> tuple[Spec, dict[str, Any]]:
     raise LogError(f"{folder}: no episode that can be read")
 
 
-def _episode(path: Path, spec: Spec | None) -> Episode | None:
-    records = _whole_records(path)
+def read_file(path: Path, spec: Spec | None = None, view: View | None = None) -> Episode | None:
+    """One episode's file as ``read`` gives it, seen through ``view``; None without a whole step.
+
+    Raises:
+        LogError: a file of another spec or format.
+    """
+    records, view = _whole_records(path), view or View()
     first = next(records, None)
     if first is None:
         return None
     arrays, header = first
     found = checked_spec(path, header, spec)
-    observation = first_observation(arrays, header, found)
-    latest, fault = observation, ""
+    observation = latest = first_observation(arrays, header, found)
     transitions: list[Transition] = []
+    fault, complete, whole = "", False, 0
     for arrays, values in records:
         if "fault" in values:
             fault = values["fault"]
             break
-        transitions.append(transition(arrays, values, latest))
-        latest = transitions[-1].next_observation
+        step = transition(arrays, values, latest)
+        latest, complete, whole = step.next_observation, step.last, whole + 1
+        if whole == view.first:
+            observation = latest
+        if view.keeps(whole - 1):
+            transitions.append(view.of(whole - 1, step))
     if not transitions:
         return None
-    complete = transitions[-1].last
-    if not complete:
+    complete |= transitions[-1].last
+    if not transitions[-1].last:
         transitions[-1] = replace(transitions[-1], last=True)
     return Episode(
         observation=observation,
@@ -106,15 +125,18 @@ def _episode(path: Path, spec: Spec | None) -> Episode | None:
         meta=header["meta"],
         path=path,
         fault=fault,
+        recorded=header.get("recorded", {}),
+        view=view,
     )
 
 
 def first_observation(arrays: Arrays, header: dict[str, Any], spec: Spec) -> Observation:
     """The observation an episode's first record holds."""
     return Observation(
-        images={name: arrays[f"image.{name}"] for name in spec.cameras},
+        images={name: from_arrays(name, arrays, spec.height_px) for name in spec.cameras},
         state=arrays["state"],
         stamp_s=header["stamp_s"],
+        parts_s=tuple(header.get("parts_s", ())),
     )
 
 
@@ -122,10 +144,12 @@ def transition(arrays: Arrays, values: dict[str, Any], before: Observation) -> T
     """The step a record holds, which followed ``before``; it has one newest frame a camera."""
     seen = Observation(
         images={
-            name: _shifted(stack, arrays[f"image.{name}"]) for name, stack in before.images.items()
+            name: _shifted(stack, from_arrays(name, arrays, stack.shape[0]))
+            for name, stack in before.images.items()
         },
         state=arrays["state"],
         stamp_s=values["stamp_s"],
+        parts_s=tuple(values.get("parts_s", ())),
     )
     return Transition(
         action=arrays["action"],
@@ -135,6 +159,7 @@ def transition(arrays: Arrays, values: dict[str, Any], before: Observation) -> T
         last=values["last"],
         demo=values["demo"],
         info=values["info"],
+        asked=arrays.get("asked"),
     )
 
 
