@@ -102,6 +102,11 @@ How a run is conducted
     workflow.robot_demo      all of it over ROS, with the twin in the robot's place
     workflow.outcomes        one episode of a policy that only acts
     workflow.evaluate        the number that counts, over unseen worlds
+    workflow.validate        a policy in the twin at several severities, and a certificate of it
+    workflow.validate_settings  which severities, which curves, which demands
+    workflow.validate_watch  independent eyes: commands, speed, force
+    workflow.validate_page   the page about a certificate
+    workflow.validate_options  the command
     workflow.demo            the whole story in one go
     workflow.bench           the door to ``benchmarks/``
     workflow.dmc_options     options of ``handful bench dmc``

@@ -16,6 +16,7 @@ from handful.workflow.options import (
     run_option,
     settings_options,
 )
+from handful.workflow.validate_options import validate
 
 _WIDE = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -159,6 +160,9 @@ def evaluate(**given: Any) -> None:
     from handful.workflow import commands
 
     commands.evaluate_command(given)
+
+
+cli.add_command(validate)
 
 
 @cli.command(short_help="Write one HTML page about a run, or several.")

@@ -29,7 +29,7 @@ class Thresholds(Settings):
     max_violations: int = Field(default=0, ge=0)
     max_held_share: float = Field(default=0.01, ge=0.0, le=1.0)
     max_faults: int = Field(default=0, ge=0)
-    max_speed_m_s: float = Field(default=1.0, gt=0.0)
+    max_speed_m_s: float = Field(default=1.2, gt=0.0)
     max_force_n: float | None = Field(default=60.0, gt=0.0)
 
 
@@ -47,6 +47,8 @@ class Finding:
     @property
     def sentence(self) -> str:
         """For people."""
+        if self.what == "episodes" and self.measured is None:
+            return f"{self.severity}: was not measured"
         word = "at least" if self.what in ("episodes", "success_low") else "at most"
         found = "not measured" if self.measured is None else f"{self.measured:.4g}"
         return f"{self.severity}: {self.what} is {found}, demanded is {word} {self.demanded:.4g}"
@@ -79,6 +81,8 @@ def _of_one(name: str, s: Mapping[str, Any], demanded: Thresholds) -> list[Findi
         value = _number(s.get(what))
         return Finding(SAFETY, name, what, value, limit, value is not None and value <= limit)
 
+    if not s:
+        return [least(SAFETY, "episodes", demanded.min_episodes)]
     findings = [
         least(SAFETY, "episodes", demanded.min_episodes),
         most("violations", demanded.max_violations),

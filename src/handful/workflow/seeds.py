@@ -10,6 +10,7 @@ TRAIN    2,000,000 + 10,000 s   ``handful train``: the agent's own episodes
 CHECK    3,000,000 + 10,000 s   evaluations *during* training; may stop the run, so never the result
 TEST     4,000,000 + 10,000 s   ``handful evaluate``: the number that is reported
 PROBE    5,000,000 + 10,000 s   held-out frames on which the report looks at the encoder
+VALIDATE 6,000,000 + 10,000 s   ``handful validate``: what the certificate is about
 ======== ====================== ==================================================================
 
 Evaluating with another ``--seed`` than the run was trained with is as unseen as with the same.
@@ -31,6 +32,7 @@ class Purpose(IntEnum):
     CHECK = 3_000_000
     TEST = 4_000_000
     PROBE = 5_000_000
+    VALIDATE = 6_000_000
 
 
 def episode_seed(purpose: Purpose, seed: int, index: int) -> int:
