@@ -1,9 +1,9 @@
-"""The learner beside the published update: updates a second, latency, memory, sharing of cores.
+"""The learner beside the published updates: updates a second, latency, memory, sharing of cores.
 
 Every case runs in a process of its own and the cases take turns (``learner_cases.py``), so a slow
 minute of the machine hits them all; a number is the median over the turns. All processes run with
 the allocator settings of the ``handful`` command (``handful.workflow.process.MALLOC``), the peer
-too; once more with the allocator's defaults the peer is ``curl_reference_plain_updates_per_s``.
+too; once more with the allocator's defaults the peers are ``..._reference_plain_updates_per_s``.
 Threads: the learner alone takes every usable core; beside an acting policy or a busy environment it
 takes all but one, and they take one.
 
@@ -26,7 +26,8 @@ from handful.workflow.process import MALLOC
 
 ROUNDS = 4
 FROZEN = ("frozen", "frozen_128", "frozen10", "frozen10_128")
-ALONE = ("reference", "reference_plain", "curl", "lean", "lean_two", *FROZEN)
+PEERS = ("reference", "reference_plain", "rad_reference", "rad_reference_plain")
+ALONE = (*PEERS, "curl", "rad", "lean", "lean_two", *FROZEN)
 PAIRS = ("lean_two", "frozen")  # learners that are also timed beside others
 QUIET = 0.15  # CPUs that strangers may use during a turn that counts
 Say = Callable[[str], None]
@@ -105,7 +106,7 @@ def _alone(cores: int, turn: float, rounds: int, say: Say) -> dict[str, Any]:
     try:
         for name in ALONE:
             say(f"preparing {name}")
-            tuned = name != "reference_plain"
+            tuned = not name.endswith("_plain")
             workers[name] = Worker(name.removesuffix("_plain"), cores, tuned)
         turns: dict[str, list[dict[str, Any]]] = {name: [] for name in ALONE}
         for index in range(rounds):
@@ -130,6 +131,11 @@ def _alone(cores: int, turn: float, rounds: int, say: Say) -> dict[str, Any]:
         "ratio_reference": rate["curl"] / rate["reference"],
         "curl_reference_plain_updates_per_s": rate["reference_plain"],
         "ratio_reference_plain": rate["curl"] / rate["reference_plain"],
+        "rad_updates_per_s": rate["rad"],
+        "rad_reference_updates_per_s": rate["rad_reference"],
+        "ratio_rad_reference": rate["rad"] / rate["rad_reference"],
+        "rad_reference_plain_updates_per_s": rate["rad_reference_plain"],
+        "ratio_rad_reference_plain": rate["rad"] / rate["rad_reference_plain"],
         "lean_updates_per_s": rate["lean"],
         "lean_two_cameras_updates_per_s": rate["lean_two"],
         **{f"{name}_updates_per_s": rate[name] for name in FROZEN},
@@ -137,6 +143,7 @@ def _alone(cores: int, turn: float, rounds: int, say: Say) -> dict[str, Any]:
         "sample_share": max(share["curl"], share["lean_two"]),
         "sample_share_by_case": share,
         "bytes_per_transition": facts["curl"]["bytes_per_transition"],
+        "curl_100k_gb": 100_000 * facts["curl"]["bytes_per_transition"] / 1e9,
         "bytes_per_transition_reference": facts["reference"]["bytes_per_transition"],
         "bytes_per_transition_lean": facts["lean"]["bytes_per_transition"],
         "strangers_cpus": statistics.median(everything),
@@ -217,7 +224,7 @@ def _stderr(line: str) -> None:
 
 def main() -> None:
     """Run and print; ``--json PATH`` writes one object."""
-    parser = argparse.ArgumentParser(description="The learner beside the published CURL update.")
+    parser = argparse.ArgumentParser(description="The learner beside published updates.")
     parser.add_argument("--seconds", type=float, default=20.0, help="time for each case [s]")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="turns each case takes")
     parser.add_argument("--json", type=Path, help="where to write the numbers")

@@ -28,6 +28,11 @@ def curl() -> tuple[Work, Answer]:
     return _learner("agent/curl", ("third",))
 
 
+def rad() -> tuple[Work, Answer]:
+    """The ``rad`` profile: the same pictures and networks, random crops, no contrast."""
+    return _learner("agent/rad", ("third",))
+
+
 def lean() -> tuple[Work, Answer]:
     """The ``lean`` profile on one camera."""
     return _learner("agent/lean", ("wrist",))
@@ -63,27 +68,16 @@ def frozen10_128() -> tuple[Work, Answer]:
 
 def reference() -> tuple[Work, Answer]:
     """The published update on the published replay (``reference_curl.py``)."""
-    import torch
-    from reference_curl import CHANNELS, STORED_PX, ReferenceCurl, StackedReplay
+    from reference_curl import ReferenceCurl, StackedReplay
 
-    torch.manual_seed(0)
-    rng = np.random.default_rng(0)
-    replay = StackedReplay(ONLINE_EPISODES * STEPS_PER_EPISODE, ACTION_DIM)
-    for _ in range(len(replay.obs)):
-        obs, after = rng.integers(0, 256, (2, CHANNELS, STORED_PX, STORED_PX), dtype=np.uint8)
-        replay.add(obs, rng.uniform(-1.0, 1.0, ACTION_DIM), float(rng.random() < 0.02), after, 1.0)
-    agent, count = ReferenceCurl(ACTION_DIM), 0
+    return _published(StackedReplay, ReferenceCurl)
 
-    def one() -> float:
-        nonlocal count
-        began = time.perf_counter()
-        batch = replay.sample(128, rng)
-        sampled = time.perf_counter() - began
-        count += 1
-        agent.update(batch, count)
-        return sampled
 
-    return _updates(one), {"bytes_per_transition": replay.bytes_per_transition}
+def rad_reference() -> tuple[Work, Answer]:
+    """RAD's published update with random crops (``reference_rad.py``)."""
+    from reference_rad import RadReplay, ReferenceRad
+
+    return _published(RadReplay, ReferenceRad)
 
 
 def act_lean() -> tuple[Work, Answer]:
@@ -119,6 +113,7 @@ CASES: dict[str, Callable[[], tuple[Work, Answer]]] = {
     case.__name__: case
     for case in (
         curl,
+        rad,
         lean,
         lean_two,
         frozen,
@@ -126,6 +121,7 @@ CASES: dict[str, Callable[[], tuple[Work, Answer]]] = {
         frozen10,
         frozen10_128,
         reference,
+        rad_reference,
         act_lean,
         act_frozen,
         twin,
@@ -146,6 +142,31 @@ def _learner(
         return sampled
 
     return _updates(one), {"bytes_per_transition": learner.replay.bytes_per_transition}
+
+
+def _published(replay_class: Any, agent_class: Any) -> tuple[Work, Answer]:
+    """A peer's update on a peer's replay, full of noise pictures; batch 128."""
+    import torch
+    from reference_curl import CHANNELS, STORED_PX
+
+    torch.manual_seed(0)
+    rng = np.random.default_rng(0)
+    replay = replay_class(ONLINE_EPISODES * STEPS_PER_EPISODE, ACTION_DIM)
+    for _ in range(len(replay.obs)):
+        obs, after = rng.integers(0, 256, (2, CHANNELS, STORED_PX, STORED_PX), dtype=np.uint8)
+        replay.add(obs, rng.uniform(-1.0, 1.0, ACTION_DIM), float(rng.random() < 0.02), after, 1.0)
+    agent, count = agent_class(ACTION_DIM), 0
+
+    def one() -> float:
+        nonlocal count
+        began = time.perf_counter()
+        batch = replay.sample(128, rng)
+        sampled = time.perf_counter() - began
+        count += 1
+        agent.update(batch, count)
+        return sampled
+
+    return _updates(one), {"bytes_per_transition": replay.bytes_per_transition}
 
 
 def _updates(one: Callable[[], float]) -> Work:

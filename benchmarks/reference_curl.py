@@ -93,8 +93,12 @@ class Encoder(nn.Module):
         self.fc = nn.Linear(FILTERS * 35 * 35, LATENT)
         self.ln = nn.LayerNorm(LATENT)
 
+    def scaled(self, obs: Tensor) -> Tensor:
+        """Bytes as floats to [0, 1]."""
+        return obs / 255.0
+
     def forward(self, obs: Tensor, detach: bool = False) -> Tensor:
-        x = obs / 255.0
+        x = self.scaled(obs)
         for conv in self.convs:
             x = torch.relu(conv(x))
         x = x.reshape(len(x), -1)
@@ -104,9 +108,9 @@ class Encoder(nn.Module):
 class Actor(nn.Module):
     """Squashed Gaussian on an encoder whose convolutions are the critic's own tensors."""
 
-    def __init__(self, action_dim: int) -> None:
+    def __init__(self, action_dim: int, encoder: type[Encoder] = Encoder) -> None:
         super().__init__()
-        self.encoder = Encoder()
+        self.encoder = encoder()
         self.trunk = _mlp(LATENT, 2 * action_dim)
 
     def forward(self, obs: Tensor, noise: Tensor, detach: bool = False) -> tuple[Tensor, Tensor]:
@@ -123,9 +127,9 @@ class Actor(nn.Module):
 class Critic(nn.Module):
     """Two Q functions on one encoder."""
 
-    def __init__(self, action_dim: int) -> None:
+    def __init__(self, action_dim: int, encoder: type[Encoder] = Encoder) -> None:
         super().__init__()
-        self.encoder = Encoder()
+        self.encoder = encoder()
         self.q1, self.q2 = _mlp(LATENT + action_dim, 1), _mlp(LATENT + action_dim, 1)
 
     def forward(self, obs: Tensor, action: Tensor, detach: bool = False) -> tuple[Tensor, Tensor]:
@@ -136,8 +140,11 @@ class Critic(nn.Module):
 class ReferenceCurl:
     """The agent: networks, optimisers, and one update in the published order."""
 
+    encoder = Encoder
+
     def __init__(self, action_dim: int, lr: float = 1e-3, alpha: float = 0.1) -> None:
-        self.actor, self.critic = Actor(action_dim), Critic(action_dim)
+        self.actor = Actor(action_dim, self.encoder)
+        self.critic = Critic(action_dim, self.encoder)
         for module in (self.actor, self.critic):
             module.apply(_initialise)
         self.actor.encoder.convs = self.critic.encoder.convs  # tied: the same tensors
@@ -188,21 +195,9 @@ class ReferenceCurl:
         """One published update; the actor and the targets move on every second ``step``."""
         if noises is None:
             noises = (torch.randn_like(batch["action"]), torch.randn_like(batch["action"]))
-        losses = {"critic": self.critic_loss(batch, noises[0])}
-        self.critic_optimizer.zero_grad()
-        losses["critic"].backward()
-        self.critic_optimizer.step()
+        losses = {"critic": self.step_critic(batch, noises[0])}
         if step % EVERY == 0:
-            losses["actor"], losses["alpha"] = self.actor_loss(batch, noises[1])
-            self.actor_optimizer.zero_grad()
-            losses["actor"].backward()
-            self.actor_optimizer.step()
-            self.alpha_optimizer.zero_grad()
-            losses["alpha"].backward()
-            self.alpha_optimizer.step()
-            _follow(self.critic_target.q1, self.critic.q1, TAU)
-            _follow(self.critic_target.q2, self.critic.q2, TAU)
-            _follow(self.critic_target.encoder, self.critic.encoder, ENCODER_TAU)
+            losses |= self.step_actor_and_targets(batch, noises[1])
         losses["contrast"] = self.contrast_loss(batch)
         self.encoder_optimizer.zero_grad()
         self.contrast_optimizer.zero_grad()
@@ -210,6 +205,26 @@ class ReferenceCurl:
         self.encoder_optimizer.step()
         self.contrast_optimizer.step()
         return losses
+
+    def step_critic(self, batch: dict[str, Tensor], noise: Tensor) -> Tensor:
+        loss = self.critic_loss(batch, noise)
+        self.critic_optimizer.zero_grad()
+        loss.backward()
+        self.critic_optimizer.step()
+        return loss
+
+    def step_actor_and_targets(self, batch: dict[str, Tensor], noise: Tensor) -> dict[str, Tensor]:
+        actor, alpha = self.actor_loss(batch, noise)
+        self.actor_optimizer.zero_grad()
+        actor.backward()
+        self.actor_optimizer.step()
+        self.alpha_optimizer.zero_grad()
+        alpha.backward()
+        self.alpha_optimizer.step()
+        _follow(self.critic_target.q1, self.critic.q1, TAU)
+        _follow(self.critic_target.q2, self.critic.q2, TAU)
+        _follow(self.critic_target.encoder, self.critic.encoder, ENCODER_TAU)
+        return {"actor": actor, "alpha": alpha}
 
 
 def _mlp(inputs: int, outputs: int) -> nn.Sequential:

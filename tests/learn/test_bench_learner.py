@@ -14,6 +14,11 @@ PROMISED = (
     "curl_updates_per_s",
     "curl_reference_updates_per_s",
     "ratio_reference",
+    "rad_updates_per_s",
+    "rad_reference_updates_per_s",
+    "ratio_rad_reference",
+    "ratio_rad_reference_plain",
+    "curl_100k_gb",
     "lean_updates_per_s",
     "frozen_updates_per_s",
     "frozen10_updates_per_s",
@@ -38,7 +43,15 @@ def bench() -> ModuleType:
 class _Canned:
     """A worker that answers at once, at a rate of its own."""
 
-    per_turn = {"reference": 2, "curl": 6, "lean": 40, "lean_two": 20, "frozen": 300}
+    per_turn = {
+        "reference": 2,
+        "curl": 6,
+        "rad": 16,
+        "rad_reference": 4,
+        "lean": 40,
+        "lean_two": 20,
+        "frozen": 300,
+    }
     orders: list[tuple[str, int]] = []
 
     def __init__(self, case: str, threads: int, tuned: bool = True) -> None:
@@ -71,6 +84,8 @@ def test_numbers_are_the_promised_ones(bench, monkeypatch):
     assert set(PROMISED) <= set(numbers)
     assert numbers["curl_updates_per_s"] == 3.0
     assert numbers["ratio_reference"] == 3.0
+    assert (numbers["rad_updates_per_s"], numbers["ratio_rad_reference"]) == (8.0, 4.0)
+    assert numbers["curl_100k_gb"] == pytest.approx(3.0)
     assert numbers["frozen_updates_per_s"] == 150.0
     assert numbers["ratio_reference_plain"] == 6.0
     assert numbers["sample_share"] == pytest.approx(0.02)

@@ -135,11 +135,6 @@ def resolve(ask: Ask) -> Plan:
             f"--method {ask.method}: reads a state beside the pictures, and the protocol gives "
             "pixels only; add --set agent.proprioception=false"
         )
-    if agent.batch_size > agent.replay.capacity:
-        raise ConfigError(
-            f"agent.batch_size {agent.batch_size} is larger than the replay "
-            f"(agent.replay.capacity {agent.replay.capacity}); make one smaller or the other larger"
-        )
     if agent.start_steps >= budget // repeat:
         raise ConfigError(
             f"--steps {budget}: {budget // repeat} decisions, and the first "
