@@ -1,4 +1,7 @@
-"""What every task's environment must do: one suite over all of them, and the Gymnasium door."""
+"""What every task's environment must do: one suite over all of them, and the Gymnasium door.
+
+What the tasks themselves must be is in ``test_tasks``.
+"""
 
 import warnings
 from collections.abc import Iterator
@@ -91,7 +94,7 @@ def test_a_restored_moment_goes_on_bit_identically(env: TwinTaskEnv) -> None:
         seen.append(bits(observation) + transition.action.tobytes())
         if transition.last:
             break
-    for k in range(0, len(actions), 4):
+    for k in range(0, len(actions), 6):
         env.reset(100 + k)
         play(env, random_actions(env, k, 3))
         before = env.restore(moments[k])
@@ -142,10 +145,11 @@ def test_success_is_not_there_at_reset(env: TwinTaskEnv) -> None:
     for seed in range(20):
         env.reset(seed)
         assert not env.task.success(env.truth())
+        assert env.task.distance_m(env.truth()) > 0.0
 
 
 def test_the_demonstrator_is_rewarded_once_at_the_end(env: TwinTaskEnv) -> None:
-    for seed in range(5):
+    for seed in range(3):
         episode = demonstrate(env, seed)
         end = episode[-1]
         assert (end.reward, end.discount, end.last, end.info["success"]) == (1.0, 0.0, True, True)
@@ -155,18 +159,6 @@ def test_the_demonstrator_is_rewarded_once_at_the_end(env: TwinTaskEnv) -> None:
             assert transition.info["success"] is False
         held = [bool(transition.info["at_goal"]) for transition in episode[-env.hold_steps - 1 :]]
         assert held == [False] + [True] * env.hold_steps, "success was not held long enough"
-
-
-def test_a_random_policy_hardly_succeeds(env: TwinTaskEnv) -> None:
-    wins = 0
-    for seed in range(20):
-        env.reset(seed)
-        for action in random_actions(env, seed, env.horizon):
-            transition = env.step(action)
-            if transition.last:
-                break
-        wins += transition.reward > 0.0
-    assert wins <= 1
 
 
 def test_out_of_time_is_not_failure(env: TwinTaskEnv) -> None:
@@ -248,21 +240,6 @@ def test_a_rig_with_a_camera_the_twin_lacks_is_refused() -> None:
     rig = load(RigSettings, "rig", {"cameras.side": {}})
     with pytest.raises(ConfigError, match=r"side.*third, wrist"):
         make_env("reach", rig=rig)
-
-
-def test_the_cube_is_seen_and_large_enough(env: TwinTaskEnv) -> None:
-    """Red pixels: at least 7 wide from the third camera, and in the wrist's view at the start."""
-    seen = {"third": 0, "wrist": 0}
-    for seed in range(30):
-        observation = env.reset(seed)
-        for name, picture in observation.images.items():
-            red, green, blue = np.moveaxis(picture.astype(int), 2, 0)
-            is_red = (red > 90) & (red > 2 * green) & (red > 2 * blue)
-            columns = np.flatnonzero(is_red.any(axis=0))
-            wide = 0 if not len(columns) else columns[-1] - columns[0] + 1
-            seen[name] += wide >= (7 if name == "third" else 3)
-    assert seen["third"] == 30
-    assert seen["wrist"] >= 28
 
 
 @pytest.mark.parametrize("name", sorted(TASKS))

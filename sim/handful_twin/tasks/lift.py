@@ -31,6 +31,7 @@ class Lift(CubeTask):
     geometry     a 4 cm cube of 100 g on the table
     reset        cube x .40-.58, y +-.18 m, yaw +-.5 rad; tip in a 10 x 16 x 6 cm box above,
                  any opening
+    observations two pictures (uint8 RGB) and the arm's own state in [-1, 1]; no pose of things
     success      tip z > .14, opening 3-6 cm, cube z > .10 m, held 5 steps (0.5 s)
     on a robot   opening and forward kinematics alone
     horizon      60 steps (6 s)

@@ -21,12 +21,12 @@ class PlaceSettings(CubeSettings):
     cube, and what counts [m]: the cube within ``within_m`` of its middle and below
     ``cube_below_m``, opening and tip above theirs."""
 
-    tray_edge_m: float = Field(default=0.14, gt=0.0)
+    tray_edge_m: float = Field(default=0.12, gt=0.0)
     tray_wall_m: float = Field(default=0.032, gt=0.0)
     tray_min_m: tuple[float, float]
     tray_max_m: tuple[float, float]
-    apart_m: float = Field(default=0.15, ge=0.0)
-    within_m: float = Field(default=0.055, gt=0.0)
+    apart_m: float = Field(default=0.14, ge=0.0)
+    within_m: float = Field(default=0.05, gt=0.0)
     cube_below_m: float = Field(default=0.04, gt=0.0)
     open_above_m: float = Field(default=0.055, lt=0.08)
     tip_above_m: float = Field(default=0.10, gt=0.0)
@@ -36,11 +36,11 @@ class Place(CubeTask):
     """Cube in a tray, the hand away.
 
     ============ ==========================================================================
-    geometry     a 4 cm cube of 100 g; a tray of 14 cm with walls of 3.2 cm
-    reset        cube x .40-.56, y +-.16 m, yaw +-.5 rad; tray x .42-.54, y +-.13 m, middles
-                 .15 m apart; tip in a 10 x 16 x 6 cm box above, any opening
+    geometry     a 4 cm cube of 100 g; a tray of 12 cm with walls of 3.2 cm
+    reset        cube x .40-.56, y +-.16 m, yaw +-.5 rad; tray x .42-.54, y +-.14 m, middles
+                 .14 m apart; tip in a 10 x 16 x 6 cm box above, any opening
     observations two pictures (uint8 RGB) and the arm's own state in [-1, 1]; no pose of things
-    success      cube within .055 m of the tray's middle, z < .04, opening > .055, tip z > .10
+    success      cube within .05 m of the tray's middle, z < .04, opening > .055, tip z > .10
                  m, held 5 steps (0.5 s)
     on a robot   opening, forward kinematics, and a tag or a scale under the tray
     horizon      80 steps (8 s)

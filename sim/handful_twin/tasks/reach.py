@@ -20,6 +20,7 @@ class Reach(CubeTask):
     geometry     a 4 cm cube on the table
     reset        cube x .40-.58, y +-.18 m, yaw +-.5 rad; tip in a 10 x 16 x 6 cm box above,
                  any opening
+    observations two pictures (uint8 RGB) and the arm's own state in [-1, 1]; no pose of things
     success      ``|p_BT - (p_BO + (0, 0, .05))| <= .02`` m, held 5 steps (0.5 s)
     on a robot   forward kinematics and a tag on the cube
     horizon      30 steps (3 s)
