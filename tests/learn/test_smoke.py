@@ -13,7 +13,7 @@ from tests.smoke_kit import examine, settings, train
 
 SIGNS, EPISODES, ASTRAY_PX = 6, 150, 2
 SEEDS = range(5) if os.environ.get("HANDFUL_LONG_TESTS") else range(1)
-SOLVED, FAILED = 0.9, 0.8
+SOLVED, FAILED = 0.9, 0.85  # of six signs, a guess gets five right now and then
 
 # An eye that contrast alone trains: the critic's gradient stops above the convolutions, and those
 # start with nothing but their centre taps, so that an untrained eye sees one pixel in eight.
