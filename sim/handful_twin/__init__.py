@@ -8,8 +8,16 @@ what it loads); ``twin_camera`` asks a renderer of ``renderers`` for a picture o
 draws); ``tasks`` says what stands on the table (made of ``bodies``), where it starts and what
 success is; ``plugins`` adds those of other packages. ``settings`` has the numbers.
 
+On request less than perfect: ``randomize_settings`` and ``distributions`` say what may differ from
+episode to episode, ``randomize`` draws it, and the stage puts it on: ``tuning`` on the world,
+``paint`` on the renderer (``raster_patterns`` draws patterns), ``sensor`` on cameras and encoders
+with a ``noise`` that needs no generator. ``delays`` are things on their way, ``late`` lets them
+arrive in the rig's loop. ``lens`` bends a calibrated camera's picture. ``client`` is PyBullet's
+connection, ``contact_sheet`` a picture of many draws.
+
 Beside a clock, in the robot's place: ``live`` lets the same stage run by itself with delays and
-noise, ``live_thread`` ties it to the wall.
+noise, ``live_thread`` ties it to the wall. Beside an arm, ``shadow`` goes where the same commands
+take it.
 """
 
 from handful_twin.env import HandfulEnv, register

@@ -108,6 +108,20 @@ How a run is conducted
     workflow.validate_page   the page about a certificate
     workflow.validate_options  the command
     workflow.demo            the whole story in one go
+    workflow.calibrate       a camera's lens and place from a folder of pictures
+    workflow.calibrate_capture  such folders: pictures, and the arm's joints beside them
+    workflow.calibrate_cell  the twin with a board in it, in the cell's place
+    workflow.calibrate_commands  the words of calibrate, replay and identify
+    workflow.calibrate_run   what calibrate does
+    workflow.latency         how late arm and pictures are, by motions that all show
+    workflow.latency_cell    the live twin in virtual time, with delays only it knows
+    workflow.replay_in_twin  an episode's commands played in the twin, and the gap
+    workflow.replay_in_twin_page  the page about it
+    workflow.replay_in_twin_run  what replay and identify do
+    workflow.similarity      how alike pictures are, light apart
+    workflow.identify        delay, gains and fingers fitted to recorded episodes
+    workflow.identify_path   an episode as commands and measurements over time
+    workflow.twin_overrides  the twin's settings with measured values in them
     workflow.bench           the door to ``benchmarks/``
     workflow.dmc_options     options of ``handful bench dmc``
     workflow.dmc_command     one run, several seeds side by side, or the table
@@ -128,6 +142,15 @@ How a run is conducted
     workflow.report_frame    document, sections and titled charts of every page
     workflow.report_compare  the page about several
     workflow.report_style    how it looks
+    workflow.data.command    ``handful data``: its words
+    workflow.data.actions    what each of its commands does
+    workflow.data.about      what a session says about itself
+    workflow.data.sessions   which sessions and episodes are meant; a line about each
+    workflow.data.check      every record looked at
+    workflow.data.repair     a damaged episode made whole, every whole step kept
+    workflow.data.arrange    relabelled, cut, merged, split; no recording is changed
+    workflow.data.show       one episode as a page
+    workflow.data.show_page  what makes that page move
     workflow.console         where words for people go
     workflow.progress        the progress bar
     workflow.interrupt       Ctrl-C at a good moment
@@ -144,6 +167,7 @@ The wire: the doors to ROS, and the only room that knows it
     wire.twin                the twin behind the topics of cameras and arm
     wire.twin_script         its scripted demonstrator, who acts as a person would
     wire.twin_mounts         where its cameras are bolted on, as /tf_static
+    wire.twin_shadow         the twin beside the arm: where it should be, and how far off it is
     wire.markers             what RViz shows of the guard: box, target, verdict
     wire.watch               whether the ROS master is still there, and still the same
     wire.node                what every node does alike: start, report, watch, end in words

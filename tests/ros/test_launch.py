@@ -47,6 +47,10 @@ MODES = {
         ["rig.launch", "arm:=ur_twist", "third:=none", "operator:=false"],
         "arm guard wrist_camera",
     ),
+    "rig with its twin beside it": (
+        ["rig.launch", "arm:=ur_twist", "shadow:=true", "shadow_hold_m:=0.05"],
+        "arm guard operator shadow third_camera wrist_camera",
+    ),
     "evaluating": (
         ["evaluate.launch", "run:=/r"],
         "agent guard operator robot_state_publisher twin",
