@@ -1,4 +1,4 @@
-"""Fixtures: where their parts are, how the moving one moves, and that nothing of it is forgotten."""
+"""Fixtures: where their parts are, how the moving one moves, that nothing of it is forgotten."""
 
 import numpy as np
 import pybullet

@@ -1,4 +1,4 @@
-"""What every task must be, by registry: honest starts, things at rest and in sight, not for free."""
+"""What every task must be: honest starts, things at rest and in sight, nothing won for free."""
 
 import re
 from collections.abc import Iterator
