@@ -257,6 +257,10 @@ def test_another_plan_is_refused_in_the_same_folder(tmp_path: Path) -> None:
         Bench(tmp_path).run(stop_after(10))
     with pytest.raises(RunError, match="other settings .*repeat: 3 -> 2"):
         Bench(tmp_path, plan(repeat=2)).run()
+    told = json.loads((tmp_path / "plan.json").read_text())
+    del told["agent"]["contrast"]["double_step"]  # as an older handful would have written it
+    (tmp_path / "plan.json").write_text(json.dumps(told))
+    assert len(Bench(tmp_path).run()) == 3
 
 
 def test_a_log_that_lost_an_episode_is_not_learned_from(tmp_path: Path) -> None:

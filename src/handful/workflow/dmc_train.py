@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from handful import __version__
+from handful.config import build
 from handful.contract import Observation
+from handful.learn.settings import AgentSettings
 from handful.rig.episodes import EpisodeLog
 from handful.workflow.console import Console
 from handful.workflow.curves import Curve, Means, read_curve
@@ -111,6 +113,9 @@ class DmcRun:
         here, mine = self.folder / "plan.json", self.plan.to_dict()
         there = read_json(here)
         if there is not None:
+            # A newer handful may have settings of which the run then has the defaults.
+            agent = build(AgentSettings, dict(there.get("agent", {})), f"{here}: agent")
+            there["agent"] = agent.model_dump(mode="json")
             other = differences(there, mine)
             if other:
                 raise RunError(
