@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 
 from handful.contract import ArmState, Command, Frame
 from handful.rig.arm import ArmError
+from handful_twin import noise
+from handful_twin.delays import InFlight
+from handful_twin.sensor import Encoders, Sensor, plain_encoders, plain_sensor
 from handful_twin.settings import LiveSettings
 from handful_twin.stage import Stage
 
@@ -99,12 +102,14 @@ class LiveTwin:
         """An order has arrived at ``now_s``, the caller's monotonic time [s]."""
         valid_s = order.valid_s if math.isfinite(order.valid_s) else 0.0
         self._heard_s, self._valid_s = now_s, min(max(valid_s, 0.0), LONGEST_VALID_S)
-        self._orders.append((self.now_s + self.settings.actuation_delay_s, order))
+        delay_s = self.settings.actuation_delay_s + self.stage.draw.commands.of(self._heard)
+        self._orders.send(self.now_s, delay_s, order)
+        self._heard += 1
 
     def next_s(self) -> float:
         """Cell time at which something is due that nobody has to send."""
         due = [self._next_frame_s, self._next_report_s]
-        due += [at_s for at_s, _ in self._pipe[:1]] + [at_s for at_s, _ in self._orders[:1]]
+        due += [self._orders.next_s(), *(pipe.next_s() for pipe in self._pipes.values())]
         return self._offset_s + self._step_of(min(due)) * self._dt_s
 
     def advance(self, until_s: float, now_s: float) -> Iterator[Frame | Report]:
@@ -120,25 +125,26 @@ class LiveTwin:
         last = math.floor((until_s - self._offset_s) / self._dt_s + _EARLY)
         while (due := self._step_of(self.next_s())) <= last:
             world.advance(due - world.steps)
-            while self._orders and self._step_of(self._orders[0][0]) <= due:
-                self._obey(self._orders.pop(0)[1])
+            while self._is_due(self._orders.next_s(), due):
+                self._obey(self._orders.pop().value)
             if self._step_of(self._next_report_s) <= due:
                 self._next_report_s = self._after(self._next_report_s, self.settings.state_rate_hz)
                 yield self.report()
             if self._step_of(self._next_frame_s) <= due:
                 self._next_frame_s = self._after(self._next_frame_s, self.settings.camera_rate_hz)
                 self._take_pictures()
-            while self._pipe and self._step_of(self._pipe[0][0]) <= due:
-                yield self._pipe.pop(0)[1]
+            for pipe in self._pipes.values():
+                while self._is_due(pipe.next_s(), due):
+                    yield pipe.pop().value
         world.advance(last - world.steps)
 
     def report(self) -> Report:
         """What is measured now, noise included; the judge goes by the truth."""
-        world, settings = self.stage.world, self.settings
+        world = self.stage.world
         q, dq = world.joints()
-        if settings.joint_noise_rad or settings.finger_noise_m:
-            noise = [settings.joint_noise_rad] * 7 + [settings.finger_noise_m] * 2
-            q = q + np.array(noise) * self._rng.standard_normal(9)
+        for encoders in (self.stage.draw.encoders, self._encoders):
+            if encoders is not None:
+                q = encoders.read(q, world.steps)
         arm = replace(self.stage.arm.measured(q, dq), stamp_s=self.now_s)
         truth = self.stage.truth()
         return Report(
@@ -159,9 +165,20 @@ class LiveTwin:
     def _put_up(self, seed: int) -> None:
         self.stage.put_up(seed)
         self._offset_s -= self.stage.world.time_s
-        self._rng = np.random.default_rng([seed, 1])  # not the stream that drew the scene
-        self._orders: list[tuple[float, Order]] = []
-        self._pipe: list[tuple[float, Frame]] = []
+        live = self.settings
+        key = noise.key(seed, 1)  # not the stream that drew the scene
+        self._sensors: dict[str, Sensor] = {}
+        if live.pixel_noise:
+            self._sensors = {
+                name: plain_sensor(live.pixel_noise, key ^ (i + 1))
+                for i, name in enumerate(self.stage.cameras)
+            }
+        self._encoders: Encoders | None = None
+        if live.joint_noise_rad or live.finger_noise_m:
+            self._encoders = plain_encoders(live.joint_noise_rad, live.finger_noise_m, key)
+        self._orders: InFlight[Order] = InFlight()
+        self._pipes: dict[str, InFlight[Frame]] = {n: InFlight() for n in self.stage.cameras}
+        self._heard = self._taken = 0
         self._next_frame_s = self._next_report_s = 0.0
         self._ignore_until_s = -math.inf
         self._heard_s, self._valid_s = math.inf, math.inf  # no order yet: nothing to miss
@@ -173,18 +190,25 @@ class LiveTwin:
         step = math.ceil((cell_s - self._offset_s) / self._dt_s - _EARLY)
         return max(step, self.stage.world.steps)
 
+    def _is_due(self, cell_s: float, step: int) -> bool:
+        return math.isfinite(cell_s) and self._step_of(cell_s) <= step
+
     def _after(self, due_s: float, rate_hz: float) -> float:
         """The next beat: on the grid, but never one that has gone by."""
         return max(due_s + 1.0 / rate_hz, self.now_s + 0.5 / rate_hz)
 
     def _take_pictures(self) -> None:
-        for camera in self.stage.cameras.values():
+        world, late = self.stage.world, self.stage.draw.frames
+        for name, camera in self.stage.cameras.items():
             frame = replace(camera.latest(0.0), stamp_s=self.now_s)
-            if self.settings.pixel_noise:
-                noise = self._rng.normal(0.0, self.settings.pixel_noise, frame.pixels.shape)
-                noisy = np.clip(np.rint(frame.pixels + noise), 0.0, 255.0).astype(np.uint8)
-                frame = replace(frame, pixels=noisy)
-            self._pipe.append((self.now_s + self.settings.sensor_delay_s, frame))
+            if name in self._sensors:
+                pixels = self._sensors[name].see(frame.pixels, world.steps)
+                frame = replace(frame, pixels=pixels)
+            delay_s = self.settings.sensor_delay_s
+            if name in late:
+                delay_s += late[name].of(self._taken)
+            self._pipes[name].send(self.now_s, delay_s, frame)
+        self._taken += 1
 
     def _obey(self, order: Order) -> None:
         if order.decided_s <= self._ignore_until_s:

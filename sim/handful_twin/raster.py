@@ -6,13 +6,14 @@ Gouraud with one directional light over a sky term; shadows are the light-facing
 on the table plane. The loops themselves are in ``raster_kernels``.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from handful_twin import raster_kernels as kernels
+from handful_twin import raster_patterns as patterns
 
 NEAR_M = 0.01  # nearer than this is cut away, if nothing else is said
 
@@ -57,6 +58,21 @@ class Look:
     wall_rgb: tuple[float, float, float] = (0.74, 0.77, 0.79)
 
 
+@dataclass(frozen=True)
+class Coat:
+    """What a rasteriser wears over its geometry, of the same faces and vertices.
+
+    face_pattern: (F,) int32 row of ``patterns`` or -1 for none; None: no pattern anywhere.
+    patterns: (N, 8) float64, see ``paint.Pattern``; row 0 is the backdrop's.
+    """
+
+    look: Look
+    face_rgb: F32
+    vertices_m: F32
+    face_pattern: I32 | None = None
+    patterns: F64 = field(default_factory=lambda: np.zeros((1, 8)))
+
+
 class Picture(NamedTuple):
     """rgb: (H, W, 3) uint8. depth_m: (H, W) float32 along z of C, inf where empty. labels: (H, W)
     int32 from ``Geometry.face_label``, -1 where empty."""
@@ -73,11 +89,24 @@ class Rasteriser:
         """samples: sub-samples per pixel side for anti-aliasing, 1 (off) to 4."""
         if not 1 <= samples <= 4:
             raise ValueError(f"samples must be 1 to 4 per pixel side, got {samples}")
-        self.geometry, self.look, self.samples = geometry, look or Look(), samples
+        self.geometry, self.samples = geometry, samples
+        self._plain = Coat(look or Look(), geometry.face_rgb, geometry.vertices_m)
+        self._coat = self._plain
+        first = np.searchsorted(geometry.frame_start, geometry.faces[:, 0], side="right") - 1
+        self._face_frame = first.astype(np.int32)
         self._casters = np.ascontiguousarray(geometry.faces[geometry.casts != 0])
         count = len(geometry.vertices_m)
         self._scratch = (np.empty((count, 3)), np.empty((count, 3)), np.empty(count))
         self._buffers: dict[tuple[int, int], tuple[F32, F32, I32]] = {}
+
+    @property
+    def look(self) -> Look:
+        """Light and backdrop as of now."""
+        return self._coat.look
+
+    def wear(self, coat: Coat | None) -> None:
+        """Draw with these colours, patterns and light from now on; None: with its own again."""
+        self._coat = self._plain if coat is None else coat
 
     def rgb(
         self, poses: F64, K: F64, X_BC: F64, width_px: int, height_px: int, near_m: float = NEAR_M
@@ -88,9 +117,19 @@ class Rasteriser:
         """
         out = np.empty((height_px, width_px, 3), np.uint8)
         n = self.samples
-        _, shade, face_of = self._draw(poses, K, X_BC, width_px, height_px, n, near_m)
-        backdrop = np.array([self.look.floor_rgb, self.look.wall_rgb])
-        kernels.resolve(out, shade, face_of, n, self.geometry.face_rgb, _horizon(K, X_BC), backdrop)
+        nearness, shade, face_of = self._draw(poses, K, X_BC, width_px, height_px, n, near_m)
+        coat = self._coat
+        backdrop = np.array([coat.look.floor_rgb, coat.look.wall_rgb])
+        horizon = _horizon(K, X_BC)
+        if coat.face_pattern is None:
+            kernels.resolve(out, shade, face_of, n, coat.face_rgb, horizon, backdrop)
+        else:
+            patterns.resolve(
+                out, shade, face_of, nearness, n, coat.face_rgb, horizon, backdrop,
+                coat.face_pattern, self._face_frame, coat.patterns,
+                np.ascontiguousarray(poses, np.float64), np.ascontiguousarray(X_BC, np.float64),
+                np.array([K[0, 0], K[1, 1], K[0, 2], K[1, 2]]), patterns.NOISE,
+            )  # fmt: skip
         return out
 
     def layers(
@@ -120,7 +159,7 @@ class Rasteriser:
                 np.empty(size, np.int32),
             )
             self._buffers[rows, columns] = buffers
-        g, look = self.geometry, self.look
+        g, look, vertices_m = self.geometry, self.look, self._coat.vertices_m
         poses = np.ascontiguousarray(poses, np.float64)
         R_CB = X_BC[:3, :3].T
         X_CB = np.empty((3, 4))
@@ -134,13 +173,13 @@ class Rasteriser:
         length = (x * x + y * y + z * z) ** 0.5
         x, y, z = x / length, y / length, z / length
         kernels.rasterise(
-            g.vertices_m, g.normals, g.frame_start, g.faces, poses, X_CB, lens,
+            vertices_m, g.normals, g.frame_start, g.faces, poses, X_CB, lens,
             np.array([x, y, z, look.ambient, look.diffuse, look.sky]), columns, rows,
             *self._scratch, *buffers,
         )  # fmt: skip
         if look.shadow < 1.0 and z > 0.0 and len(self._casters):
             kernels.cast_shadows(
-                g.vertices_m, g.normals, g.frame_start, self._casters, g.catches, poses, X_CB, lens,
+                vertices_m, g.normals, g.frame_start, self._casters, g.catches, poses, X_CB, lens,
                 np.array([x, y, z, look.shadow]), look.shadow_plane_m, columns, rows,
                 *self._scratch, *buffers[1:],
             )  # fmt: skip

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from handful.rig.geometry import invert, to_quat_xyzw
 from handful_twin.meshes import Mesh, write_obj
+from handful_twin.paint import TABLE, Dress, Groups
 from handful_twin.raster import NEAR_M, Look, Rasteriser
 from handful_twin.scene import Scene
 
@@ -48,6 +49,10 @@ class Renderer(Protocol):
         """A new (H, W, 3) uint8 picture. K (3, 3), X_BC (4, 4); nearer than ``near_m`` is cut."""
         ...
 
+    def wear(self, dress: Dress | None) -> None:
+        """Draw with these tints and this light from now on; None: as it was made."""
+        ...
+
     def close(self) -> None:
         """Free what it holds; twice is safe."""
         ...
@@ -77,6 +82,7 @@ class FastRenderer:
     def __init__(self, scene: Scene, samples: int = 2, look: Look | None = None) -> None:
         self.scene = scene
         self.raster = Rasteriser(scene.geometry(), look, samples)
+        self._groups: Groups | None = None
 
     def render(
         self,
@@ -90,6 +96,15 @@ class FastRenderer:
         """See ``Renderer``. ``far_m`` is ignored: nothing is too far."""
         return self.raster.rgb(self.scene.poses, K, X_BC, width_px, height_px, near_m)
 
+    def wear(self, dress: Dress | None) -> None:
+        """See ``Renderer``; patterns too."""
+        if dress is None:
+            self.raster.wear(None)
+            return
+        geometry, names = self.raster.geometry, self.scene.names
+        self._groups = self._groups or Groups(geometry, names)
+        self.raster.wear(dress.coat(geometry, names, self._groups))
+
     def close(self) -> None:
         """Nothing to free."""
 
@@ -100,7 +115,9 @@ class BulletRenderer:
     def __init__(
         self, scene: Scene, samples: int = 1, look: Look | None = None, on_gpu: bool = False
     ) -> None:
-        self.scene, self._samples, self._look = scene, samples, look or Look()
+        self.scene, self._samples = scene, samples
+        self._own_look = self._look = look or Look()
+        self._table_m = 0.0
         self._kind = pybullet.ER_BULLET_HARDWARE_OPENGL if on_gpu else pybullet.ER_TINY_RENDERER
         # Where the middle of the picture lies: TinyRenderer samples pixel corners and flips rows.
         self._shift_px = (-0.5, -0.5) if on_gpu else (0.0, -1.0)
@@ -112,7 +129,7 @@ class BulletRenderer:
             self._load_egl()
         with tempfile.TemporaryDirectory(prefix="handful-") as folder:
             self._bodies = [
-                (frame, self._add(mesh, Path(folder))) for frame, mesh in scene.bodies()
+                (frame, self._add(mesh, Path(folder)), mesh) for frame, mesh in scene.bodies()
             ]
 
     def render(
@@ -152,6 +169,16 @@ class BulletRenderer:
         mean = pixels.reshape(height_px, n, width_px, n, 3).mean(axis=(1, 3))
         return (mean + 0.5).astype(np.uint8)
 
+    def wear(self, dress: Dress | None) -> None:
+        """See ``Renderer``; what shares frame and colour shares a tint, patterns are left out."""
+        self._look = self._own_look if dress is None else dress.lit()
+        self._table_m = 0.0 if dress is None else dress.table_height_m
+        for _, body, mesh in self._bodies:
+            rgb = mesh.rgb if dress is None else dress.surface(mesh.link).tint.of(mesh.rgb)
+            pybullet.changeVisualShape(
+                body, -1, rgbaColor=[*rgb, 1.0], physicsClientId=self._client
+            )
+
     def close(self) -> None:
         """Disconnect; twice is safe."""
         self._close()
@@ -174,11 +201,14 @@ class BulletRenderer:
         return list(P.T.ravel())
 
     def _move_bodies(self) -> None:
-        for frame, body in self._bodies:
+        for frame, body, mesh in self._bodies:
             X = self.scene.poses[frame]
+            p_m = X[:, 3].tolist()
+            if mesh.link == TABLE:
+                p_m[2] += self._table_m
             pybullet.resetBasePositionAndOrientation(
                 body,
-                X[:, 3].tolist(),
+                p_m,
                 to_quat_xyzw(X[:, :3]).tolist(),
                 physicsClientId=self._client,
             )

@@ -5,8 +5,13 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from handful.config import Settings
+from handful.rig.camera_settings import MountSettings
+from handful_twin.randomize_settings import DelaySettings, RandomizeSettings
 
 Vector = tuple[float, float, float]
+
+#: Parent frames of a mount, and what ``attach`` calls them.
+CARRIERS: dict[str, Literal["base", "hand"]] = {"panda_link0": "base", "panda_hand": "hand"}
 
 
 class TwinCameraSettings(Settings):
@@ -16,6 +21,12 @@ class TwinCameraSettings(Settings):
     the finger tips, y along the opening). position_m, look_at_m, up: in that frame; ``up`` is the
     direction that points up in the picture. fov_y_deg: full vertical field of view; pixels are
     square and the principal point is the picture's middle.
+
+    A calibrated camera says more. calibration: YAML of camera_calibration, of the whole picture of
+    the device, in place of ``fov_y_deg``; crop_px: [top, left, height, width] of it that is
+    delivered, all of it by default. mount: in place of ``attach``, ``position_m``, ``look_at_m``
+    and ``up``, as in ``config/node/camera``; its parent is ``panda_link0`` or ``panda_hand``. A
+    calibration with a ``mount`` of its own brings that too.
     """
 
     attach: Literal["base", "hand"] = "base"
@@ -25,6 +36,19 @@ class TwinCameraSettings(Settings):
     fov_y_deg: float = Field(gt=1.0, lt=150.0)
     near_m: float = Field(default=0.01, gt=0.0)
     far_m: float = Field(default=3.0, gt=0.0)
+    calibration: str = ""
+    crop_px: tuple[int, int, int, int] | None = None
+    mount: MountSettings | None = None
+
+    @field_validator("mount")
+    @classmethod
+    def _on_the_arm(cls, mount: MountSettings | None) -> MountSettings | None:
+        if mount is not None and mount.parent_frame not in CARRIERS:
+            raise ValueError(
+                f"parent_frame {mount.parent_frame!r}: the twin's cameras are bolted to "
+                f"{' or '.join(CARRIERS)}"
+            )
+        return mount
 
     @model_validator(mode="after")
     def _looks_somewhere(self) -> "TwinCameraSettings":
@@ -50,6 +74,8 @@ class TwinSettings(Settings):
     antialias: int = Field(default=2, ge=1, le=4)
     cameras: dict[str, TwinCameraSettings]
     demo_noise: float = Field(default=0.3, ge=0.0, le=1.0)
+    delay: DelaySettings = DelaySettings()
+    randomize: RandomizeSettings = RandomizeSettings()
 
     @field_validator("cameras")
     @classmethod

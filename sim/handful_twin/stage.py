@@ -11,6 +11,7 @@ from handful.config import ConfigError
 from handful.contract import Command
 from handful.rig.settings import RigSettings
 from handful_twin import kinematics
+from handful_twin.randomize import Draw, draw, episode_rng
 from handful_twin.renderers import make_renderer
 from handful_twin.scene import Scene
 from handful_twin.settings import TwinSettings
@@ -25,6 +26,10 @@ _IK_ITERATIONS = 100
 
 class Stage:
     """One world of one task. eyes: every camera of the twin by name, those of the rig open.
+
+    draw: what is different in this episode, by ``twin.randomize`` and the episode's seed; put on
+    the world, the arm, the eyes and the renderer, but for its delays, which are for whoever lets
+    time pass.
 
     Raises:
         ConfigError: the rig has a camera that the twin does not know.
@@ -51,16 +56,24 @@ class Stage:
         self.cameras = {name: self.eyes[name] for name in rig.cameras}
         for camera in self.cameras.values():
             camera.open()
+        self.draw = Draw()
+        self._varies = bool(twin.randomize) or bool(twin.delay)
         self._start_q_rad, _ = kinematics.solve_down(
             kinematics.Q_HOME_RAD, np.array([0.49, 0.0, 0.2]), 0.0, _IK_ITERATIONS, 1e-9
         )
 
-    def put_up(self, seed: int) -> None:
-        """The scene of this seed at world time 50 ms: bodies at rest, the arm at its start."""
+    def put_up(self, seed: int, draw: Draw | None = None) -> None:
+        """The scene of this seed at world time 50 ms: bodies at rest, the arm at its start.
+
+        draw: put on first; the seed's own by default.
+        """
+        if draw is not None or self._varies:
+            self.wear(self.drawn(seed) if draw is None else draw)
         start = self.task.sample(np.random.default_rng(seed))
         q_rad, _ = kinematics.solve_down(
             self._start_q_rad, start.p_BT_m, start.yaw_rad, _IK_ITERATIONS, 1e-9
         )
+        q_rad = self.arm.real_rad(q_rad)
         self.world.reset(q_rad, start.gripper_m, start.poses, start.joints)
         grip_m = start.gripper_m if start.grip_m is None else start.grip_m
         if start.grip_m is not None:
@@ -68,9 +81,27 @@ class Stage:
         self.world.advance(_SETTLE_STEPS)
         self.arm.target = Command(start.p_BT_m, start.yaw_rad, grip_m)
 
+    def drawn(self, seed: int) -> Draw:
+        """What is different in the episode of this seed."""
+        things = list(self.world.frames)
+        twin = self.twin
+        return draw(twin.randomize, twin.delay, episode_rng(seed), list(twin.cameras), things)
+
+    def wear(self, draw: Draw) -> None:
+        """Put a draw on; what the one before changed and this one does not is undone.
+
+        Of the policy's cameras alone: those for people stay where they are.
+        """
+        self.draw = draw
+        self.world.tune(draw.tuning)
+        self.arm.encoders = draw.encoders
+        self.renderer.wear(draw.dress)
+        for name, camera in self.cameras.items():
+            camera.be(draw.eyes.get(name), draw.sensors.get(name))
+
     def truth(self) -> Truth:
         """What only the simulator knows, now: for judges, demonstrators and tests, not policies."""
-        state = self.arm.state()
+        state = self.arm.truth()
         bodies = {name: self.world.body_pose(name) for name in self.world.frames}
         return Truth(state.p_BT_m, state.gripper_m, bodies)
 

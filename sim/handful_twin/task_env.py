@@ -14,10 +14,13 @@ from handful.rig.camera import Camera
 from handful.rig.episode import EpisodeError, EpisodeTable, Phase
 from handful.rig.loop import ControlLoop
 from handful.rig.settings import RigSettings
+from handful_twin.delays import Latency
+from handful_twin.late import LateCamera, LateClock, LateState
+from handful_twin.randomize import Draw
 from handful_twin.settings import TwinSettings
 from handful_twin.stage import Stage
 from handful_twin.tasks import Task, Truth, make_task
-from handful_twin.twin_arm import TwinClock
+from handful_twin.twin_arm import ArmLine
 from handful_twin.world import WorldState
 
 
@@ -30,6 +33,9 @@ class EnvState:
     table: EpisodeTable
     observation: Observation
     step_m: NDArray[np.float64]
+    draw: Draw
+    commands: ArmLine
+    pictures: dict[str, LateState]
 
     def drop(self) -> None:
         """Give back Bullet's copy now, not when the last reference goes; twice is safe."""
@@ -52,8 +58,12 @@ class TwinTaskEnv:
         self.task, self.rig, self.twin = task, rig, twin
         self.stage = Stage(task, rig, twin)
         self.world, self.arm, self.scene = self.stage.world, self.stage.arm, self.stage.scene
-        self.clock = TwinClock(self.world)
-        self.cameras: dict[str, Camera] = dict(self.stage.cameras)
+        self._eyes = {
+            name: LateCamera(eye, self.world, rig.period_s)
+            for name, eye in self.stage.cameras.items()
+        }
+        self.clock = LateClock(self.world, self.arm, list(self._eyes.values()))
+        self.cameras: dict[str, Camera] = dict(self._eyes)
         self._scaler = ActionScaler(rig.action)
         self._loop = ControlLoop(rig, self.cameras, self.arm, self.clock)
         self._table = EpisodeTable(task.settings.horizon_steps, task.settings.hold_steps)
@@ -64,6 +74,11 @@ class TwinTaskEnv:
     def spec(self) -> Spec:
         """Shapes of what ``reset`` and ``step`` return and of what ``step`` takes."""
         return self._loop.spec
+
+    @property
+    def draw(self) -> Draw:
+        """What ``twin.randomize`` and ``twin.delay`` made of this episode."""
+        return self.stage.draw
 
     @property
     def horizon(self) -> int:
@@ -81,6 +96,9 @@ class TwinTaskEnv:
             self._table.idle()
         self._table.reset()
         self.stage.put_up(seed)
+        self.arm.begin(self.draw.commands)
+        for name, eye in self._eyes.items():
+            eye.begin(self.draw.frames.get(name, Latency()))
         self._table.start()
         self._step_m = np.zeros(3)
         self._seen = self._loop.begin()
@@ -134,16 +152,23 @@ class TwinTaskEnv:
         if self._seen is None:
             raise EpisodeError("save needs a begun episode; call reset(seed)")
         return EnvState(
-            self.world.save(), self.arm.target, copy.copy(self._table), self._seen, self._step_m
-        )
+            self.world.save(), self.arm.target, copy.copy(self._table), self._seen, self._step_m,
+            self.draw, self.arm.save_line(),
+            {name: eye.save() for name, eye in self._eyes.items()},
+        )  # fmt: skip
 
     def restore(self, state: EnvState) -> Observation:
         """Go back to a moment saved by this environment; what follows is bit-identical.
 
         Returns the observation of that moment.
         """
+        if state.draw is not self.draw:
+            self.stage.wear(state.draw)
         self.world.restore(state.world)
         self.arm.target = state.target
+        self.arm.restore_line(state.commands)
+        for name, eye in self._eyes.items():
+            eye.restore(state.pictures[name])
         self._table = copy.copy(state.table)
         self._seen, self._step_m = state.observation, state.step_m
         self._loop.resume(state.observation, state.step_m)

@@ -8,14 +8,18 @@ from numpy.typing import NDArray
 from handful.contract import ArmState, Command
 from handful.rig.arm import ArmError
 from handful_twin import kinematics
+from handful_twin.delays import InFlight, Item, Latency
+from handful_twin.sensor import Encoders
 from handful_twin.world import FINGER_MAX_M, Motors, World
 
 Array = NDArray[np.float64]
+ArmLine = tuple[Latency, int, tuple[tuple[Item[Motors], ...], float]]
 
 #: A pose the solver misses by more than this (norm of metres and radians) is out of reach.
 REACH_TOLERANCE = 1e-3
 _IK_ITERATIONS = 30
 _IK_TOLERANCE = 1e-7
+_EARLY = 1.001e-3  # of a physics step: a hair more than what the world rounds away
 
 
 class TwinClock:
@@ -37,10 +41,17 @@ class TwinArm:
     """A simulated Panda as the rig sees it; its tool always points straight down.
 
     target: the last accepted command. Whoever resets or restores the world puts it right.
+    encoders: what it measures with; None: without fault. With a latency (``begin``) a command
+    changes the target at once, so that steps add up on what was commanded, and the motors later,
+    when somebody calls ``arrive`` at ``next_s``.
     """
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self.encoders: Encoders | None = None
+        self.latency = Latency()
+        self.line: InFlight[Motors] = InFlight()
+        self.sent, self._late = 0, False
         self._frames = np.empty((kinematics.FRAMES, 4, 4))
         self._jacobian = np.empty((6, kinematics.JOINTS))
         self.target = Command(np.zeros(3), 0.0, 0.0)
@@ -49,6 +60,13 @@ class TwinArm:
 
     def state(self) -> ArmState:
         """Measured from the joints through the arm's own kinematics, as on a real one."""
+        q_rad, velocity = self._world.joints()
+        if self.encoders is not None:
+            q_rad = self.encoders.read(q_rad, self._world.steps)
+        return self.measured(q_rad, velocity)
+
+    def truth(self) -> ArmState:
+        """The same without the encoders' faults."""
         return self.measured(*self._world.joints())
 
     def measured(self, q_rad: Array, velocity: Array) -> ArmState:
@@ -80,7 +98,7 @@ class TwinArm:
         if p_BT_m.shape != (3,) or not np.isfinite([*p_BT_m, yaw_rad, gripper_m]).all():
             raise ArmError(f"twin arm: command must be finite with a (3,) position, got {command}")
         q_rad, error = kinematics.solve_down(
-            self._world.motors.q_rad, p_BT_m, yaw_rad, _IK_ITERATIONS, _IK_TOLERANCE
+            self._asked_rad(), p_BT_m, yaw_rad, _IK_ITERATIONS, _IK_TOLERANCE
         )
         if error > REACH_TOLERANCE:
             raise ArmError(
@@ -88,7 +106,12 @@ class TwinArm:
                 f"reach (missed by {error:.3f}); keep guard.workspace_* inside the arm's reach"
             )
         gripper_m = min(max(gripper_m, 0.0), 2.0 * FINGER_MAX_M)
-        self._world.command(Motors(q_rad, gripper_m))
+        motors = Motors(self.real_rad(q_rad), gripper_m)
+        if self._late:
+            self.line.send(self._world.time_s, self.latency.of(self.sent), motors)
+            self.sent += 1
+        else:
+            self._world.command(motors)
         self.target = Command(p_BT_m, yaw_rad, gripper_m)
 
     def stop(self) -> None:
@@ -96,8 +119,47 @@ class TwinArm:
         self.hold(self.state().gripper_m)
 
     def hold(self, gripper_m: float) -> None:
-        """The same with a grip of its own [m]: at the measured one, fingers let go of things."""
+        """The same with a grip of its own [m]: at the measured one, fingers let go of things.
+
+        At once, and whatever is still on its way is forgotten: the arm does it by itself.
+        """
         state = self.state()
         gripper_m = min(max(gripper_m, 0.0), 2.0 * FINGER_MAX_M)
-        self._world.command(Motors(state.q_rad, gripper_m))
+        self.line.clear()
+        self._world.command(Motors(self.real_rad(state.q_rad), gripper_m))
         self.target = Command(state.p_BT_m, state.yaw_rad, gripper_m)
+
+    def begin(self, latency: Latency) -> None:
+        """An episode begins: no command is on its way, and these are its delays."""
+        self.latency, self.sent, self._late = latency, 0, bool(latency)
+        self.line.clear()
+
+    def save_line(self) -> ArmLine:
+        """What is on its way, for ``restore_line``."""
+        return self.latency, self.sent, self.line.snapshot()
+
+    def restore_line(self, state: ArmLine) -> None:
+        """Go back to a moment of ``save_line``."""
+        self.latency, self.sent, line = state
+        self._late = bool(self.latency)
+        self.line.put_back(line)
+
+    def next_s(self) -> float:
+        """When the next command arrives, in the world's time [s]; infinity when none is due."""
+        return self.line.next_s()
+
+    def arrive(self) -> None:
+        """Obey what has arrived by now."""
+        early_s = _EARLY / self._world.settings.physics_rate_hz
+        while self.line.next_s() <= self._world.time_s + early_s:
+            self._world.command(self.line.pop().value)
+
+    def real_rad(self, q_rad: Array) -> Array:
+        """Real joints (7,) that the encoders read as ``q_rad``, noise apart."""
+        return q_rad if self.encoders is None else q_rad - self.encoders.offset_rad
+
+    def _asked_rad(self) -> Array:
+        """Joints (7,) of the newest command, as the encoders read them."""
+        newest = self.line.newest()
+        q_rad = self._world.motors.q_rad if newest is None else newest.q_rad
+        return q_rad if self.encoders is None else q_rad + self.encoders.offset_rad

@@ -27,7 +27,9 @@ from handful_twin.bodies import (
     frame_pose,
     shapes,
 )
+from handful_twin.client import Client, WorldError
 from handful_twin.settings import TwinSettings
+from handful_twin.tuning import Dynamics, Tuning
 
 Array = NDArray[np.float64]
 
@@ -50,10 +52,7 @@ TABLE_CENTRE_M = (0.5, 0.0, -0.025)
 _PARKED_M = (0.0, 0.0, -5.0)  # of the first thing; the others beside it
 _PARKED_APART_M = 1.0
 _FRICTION = 1.0
-
-
-class WorldError(RuntimeError):
-    """A world that cannot do what is asked; the message says why."""
+_FINGERS, _TABLE = "panda_fingers", "table"  # how tunings call what is not a task's
 
 
 @dataclass(frozen=True)
@@ -67,12 +66,15 @@ class Motors:
 class WorldState:
     """A saved moment of one world; gives its memory back when it is dropped."""
 
-    def __init__(self, client: "_Client", bullet_id: int, steps: int, motors: Motors) -> None:
+    def __init__(
+        self, client: Client, bullet_id: int, steps: int, motors: Motors, tuning: Tuning
+    ) -> None:
         self.bullet_id, self.steps, self.motors = bullet_id, steps, motors
+        self.tuning = tuning
         self._client = client
         self._release = weakref.finalize(self, client.remove_state, bullet_id)
 
-    def belongs_to(self, client: "_Client") -> bool:
+    def belongs_to(self, client: Client) -> bool:
         """Was it saved there, and not dropped since?"""
         return self._client is client and self._release.alive
 
@@ -91,7 +93,7 @@ class World:
 
     def __init__(self, settings: TwinSettings, things: Mapping[str, Body]) -> None:
         self.settings, self.shapes = settings, shapes(dict(things))
-        self._client = _Client()
+        self._client = Client()
         self.client = self._client.id
         self._close = weakref.finalize(self, self._client.disconnect)
         self._dt_s = 1.0 / settings.physics_rate_hz
@@ -105,6 +107,8 @@ class World:
         self.steps = 0
         self._joints: tuple[Array, Array] | None = None
         self.motors = Motors(kinematics.Q_HOME_RAD.copy(), 2.0 * FINGER_MAX_M)
+        self.tuning = Tuning()
+        self._dynamics = self._made()
         self._untouched = self.save()
 
     @property
@@ -122,15 +126,18 @@ class World:
         """Begin anew at time 0: joints (7,) [rad], opening [m], name -> (p_BO_m, quat_xyzw).
 
         Things without a pose are parked out of sight. joints: moving part -> where it stands [rad]
-        or [m], 0 by default. Nothing of what happened before remains.
+        or [m], 0 by default. Nothing of what happened before remains, but the tuning: things are
+        put on the table where that is.
         """
         self._forget()
+        self._lift_table()
         values = [*q_rad, 0.5 * gripper_m, 0.5 * gripper_m]
         for joint, value in zip(_ALL_JOINTS, values, strict=True):
             pybullet.resetJointState(self.arm, joint, value, 0.0, physicsClientId=self.client)
         for i, (name, (body, link)) in enumerate(self.frames.items()):
             if link < 0:
                 p_m, quat_xyzw = poses.get(name, (_parked(i), (0.0, 0.0, 0.0, 1.0)))
+                p_m = (p_m[0], p_m[1], p_m[2] + self.tuning.table_height_m)
                 pybullet.resetBasePositionAndOrientation(
                     body, list(p_m), list(quat_xyzw), physicsClientId=self.client
                 )
@@ -144,7 +151,7 @@ class World:
     def command(self, motors: Motors) -> None:
         """Give the motors new targets; they hold until the next command or reset."""
         self.motors = motors
-        settings = self.settings
+        settings, tuning = self.settings, self.tuning
         # Bullet's POSITION_CONTROL is a velocity constraint with the force as its cap.
         for joint in ARM_JOINTS:
             pybullet.setJointMotorControl2(
@@ -152,8 +159,8 @@ class World:
                 joint,
                 pybullet.POSITION_CONTROL,
                 targetPosition=motors.q_rad[joint],
-                positionGain=settings.position_gain,
-                velocityGain=settings.velocity_gain,
+                positionGain=min(settings.position_gain * tuning.position_gain, 1.0),
+                velocityGain=min(settings.velocity_gain * tuning.velocity_gain, 1.0),
                 force=kinematics.EFFORT_NM[joint],
                 maxVelocity=kinematics.SPEED_RAD_S[joint],
                 physicsClientId=self.client,
@@ -164,10 +171,16 @@ class World:
                 joint,
                 pybullet.POSITION_CONTROL,
                 targetPosition=0.5 * motors.gripper_m,
-                force=settings.grip_force_n,
+                force=settings.grip_force_n * tuning.grip_force,
                 maxVelocity=settings.finger_speed_m_s,
                 physicsClientId=self.client,
             )
+
+    def tune(self, tuning: Tuning) -> None:
+        """Masses, friction and gains from the next command on, table height from the next reset."""
+        self.tuning = tuning
+        own = {_FINGERS: tuning.finger_friction, _TABLE: tuning.table_friction}
+        self._dynamics.scale(tuning.mass, {**tuning.friction, **own})
 
     def advance_until(self, stamp_s: float) -> None:
         """Step physics until ``time_s >= stamp_s`` (to a thousandth of a step)."""
@@ -197,7 +210,7 @@ class World:
     def save(self) -> WorldState:
         """This moment, to come back to with ``restore`` as often as wanted."""
         bullet_id = pybullet.saveState(physicsClientId=self.client)
-        return WorldState(self._client, bullet_id, self.steps, self.motors)
+        return WorldState(self._client, bullet_id, self.steps, self.motors, self.tuning)
 
     def restore(self, state: WorldState) -> None:
         """Go back to a saved moment of this world; what follows is bit-identical.
@@ -206,6 +219,7 @@ class World:
         """
         if not state.belongs_to(self._client):
             raise WorldError("this state was saved by another world, or was dropped; save it here")
+        self.tune(state.tuning)
         self._forget()
         pybullet.restoreState(state.bullet_id, physicsClientId=self.client)
         self.steps = state.steps
@@ -224,6 +238,27 @@ class World:
         """
         pybullet.restoreState(self._untouched.bullet_id, physicsClientId=self.client)
         pybullet.performCollisionDetection(physicsClientId=self.client)
+
+    def _lift_table(self) -> None:
+        """To the tuning's height; ``_forget`` put it back to where it was made."""
+        height_m = self.tuning.table_height_m
+        if height_m:
+            x_m, y_m, z_m = TABLE_CENTRE_M
+            pybullet.resetBasePositionAndOrientation(
+                self.table,
+                [x_m, y_m, z_m + height_m],
+                [0.0, 0.0, 0.0, 1.0],
+                physicsClientId=self.client,
+            )
+
+    def _made(self) -> Dynamics:
+        """What can be tuned, as it is now."""
+        surfaces = {_FINGERS: (self.arm, FINGER_JOINTS), _TABLE: (self.table, [-1])}
+        for name, (body, link) in self.frames.items():
+            if link < 0:
+                count = pybullet.getNumJoints(body, physicsClientId=self.client)
+                surfaces[name] = body, list(range(-1 if name in self.bodies else 0, count))
+        return Dynamics(self.client, self.bodies, surfaces)
 
     def _set_engine(self) -> None:
         pybullet.setPhysicsEngineParameter(
@@ -280,26 +315,3 @@ def _parked(i: int) -> Vector:
     """Where thing ``i`` waits: apart, or the contacts of two that wait in one place survive
     ``World._forget``, and a restored moment goes on differently."""
     return (_PARKED_M[0] + _PARKED_APART_M * i, *_PARKED_M[1:])
-
-
-class _Client:
-    """One connection, which knows whether it is still open.
-
-    PyBullet gives a closed client's number to the next one, so whoever clears up late, as a
-    forgotten ``WorldState`` does, must not go by the number.
-    """
-
-    def __init__(self) -> None:
-        self.id = int(pybullet.connect(pybullet.DIRECT))
-        if self.id < 0:
-            raise WorldError("PyBullet has no free client; close some worlds (1024 at most)")
-        self._open = True
-
-    def remove_state(self, bullet_id: int) -> None:
-        if self._open:
-            pybullet.removeState(bullet_id, physicsClientId=self.id)
-
-    def disconnect(self) -> None:
-        if self._open:
-            self._open = False
-            pybullet.disconnect(physicsClientId=self.id)

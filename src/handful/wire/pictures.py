@@ -17,12 +17,14 @@ from handful.wire.stamps import header, seconds
 
 @dataclass(frozen=True)
 class Intrinsics:
-    """K: (3, 3) float64 [px]. D: (5,) plumb_bob k1 k2 t1 t2 k3. Size of the picture [px]."""
+    """K: (3, 3) float64 [px]. D: (5,) plumb_bob k1 k2 t1 t2 k3, or as many as its model has. Size
+    of the picture [px]."""
 
     K: NDArray[np.float64]
     D: NDArray[np.float64]
     width_px: int
     height_px: int
+    model: str = "plumb_bob"
 
 
 def image_to_array(message: Image, topic: str = "image") -> NDArray[np.uint8]:
@@ -88,16 +90,16 @@ def camera_info(intrinsics: Intrinsics, stamp_s: float, frame_id: str) -> Camera
     """Calibration as REP 104 wants it, with the stamp and frame of its picture; R is the identity.
 
     Raises:
-        ValueError: K is not (3, 3), or D not (5,).
+        ValueError: K is not (3, 3), or a plumb_bob's D not (5,).
     """
     K, D = np.asarray(intrinsics.K, np.float64), np.asarray(intrinsics.D, np.float64)
-    if K.shape != (3, 3) or D.shape != (5,):
+    if K.shape != (3, 3) or (intrinsics.model == "plumb_bob" and D.shape != (5,)):
         raise ValueError(f"{frame_id!r}: expected K (3, 3) and D (5,), got {K.shape} and {D.shape}")
     return CameraInfo(
         header=header(stamp_s, frame_id),
         width=intrinsics.width_px,
         height=intrinsics.height_px,
-        distortion_model="plumb_bob",
+        distortion_model=intrinsics.model,
         K=K.ravel().tolist(),
         D=D.tolist(),
         R=np.eye(3).ravel().tolist(),

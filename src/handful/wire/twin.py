@@ -8,7 +8,6 @@ measured or drawn, on the wall's clock or, with ``use_sim_time``, on the ``/cloc
 import time
 from typing import Any
 
-import numpy as np
 import rospy
 from handful_twin.bodies import placed
 from handful_twin.live import LiveTwin, Order, Report
@@ -75,7 +74,7 @@ class TwinServer:
             name: (
                 _talk(f"{name}/color/image_raw", Image),
                 _talk(f"{name}/color/camera_info", CameraInfo),
-                messages.Intrinsics(eye.K, np.zeros(5), eye.size.width_px, eye.size.height_px),
+                messages.Intrinsics(eye.K, eye.D, eye.size.width_px, eye.size.height_px, eye.model),
             )
             for name, eye in self._stage.cameras.items()
         }
@@ -86,8 +85,7 @@ class TwinServer:
 
     def start(self) -> None:
         """Let the cell live, and listen."""
-        where = self._stage.twin.cameras
-        cameras = {n: (where[n].attach, eye.X_AC) for n, eye in self._stage.cameras.items()}
+        cameras = {n: (eye.attach, eye.X_AC) for n, eye in self._stage.cameras.items()}
         self._mounts = publish_mounts(mounts(cameras, self._stamp_s(0.0)))
         rospy.on_shutdown(self._thread.stop)
         self._thread.start()
