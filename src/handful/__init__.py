@@ -113,7 +113,8 @@ How a run is conducted
     workflow.calibrate_cell  the twin with a board in it, in the cell's place
     workflow.calibrate_commands  the words of calibrate, replay and identify
     workflow.calibrate_run   what calibrate does
-    workflow.latency         how late arm and pictures are, by motions that all show
+    workflow.latency         steps and a path, as sent, as felt and as seen
+    workflow.latency_fit     how late arm and pictures are, from that
     workflow.latency_cell    the live twin in virtual time, with delays only it knows
     workflow.replay_in_twin  an episode's commands played in the twin, and the gap
     workflow.replay_in_twin_page  the page about it

@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 import yaml
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
-from handful.config import ConfigError
+from handful.config import ConfigError, build
 from handful.rig.calibration import Calibration
 from handful.rig.camera_settings import MountSettings
 from handful.rig.geometry import from_quat_xyzw, invert, pose, to_quat_xyzw
@@ -57,10 +56,11 @@ def load_mount(path: str | Path) -> MountSettings | None:
     if entry is None:
         return None
     try:
-        as_tuples = {str(k): tuple(v) if isinstance(v, list) else v for k, v in dict(entry).items()}
-        return MountSettings(**as_tuples)
-    except (TypeError, ValueError, ValidationError) as error:
-        raise ConfigError(f"{path}: mount: {' '.join(str(error).split())}") from None
+        return build(MountSettings, dict(entry), f"{path}: mount")
+    except (TypeError, ValueError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(f"{path}: mount: expected parent_frame, position_m, quat_xyzw") from None
 
 
 def camera_text(name: str, lens: Calibration, mount: MountSettings | None, notes: list[str]) -> str:

@@ -1,0 +1,230 @@
+"""What ``handful calibrate`` does between its options and its last line."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from handful.config import ConfigError, build, load, parse_overrides, read
+from handful.rig.arm import ArmError
+from handful.rig.board import Board, BoardSettings
+from handful.rig.calibration import load_calibration
+from handful.rig.camera_settings import KINDS, CameraNodeSettings
+from handful.rig.cameras import make_camera
+from handful.rig.chain import Chain, read_urdf
+from handful.rig.clock import WallClock
+from handful.rig.settings import RigSettings
+from handful.workflow.calibrate import measure, overview, read_views, words, write_camera
+from handful.workflow.calibrate_capture import Reading, capture
+from handful.workflow.console import Console
+from handful.workflow.errors import RunError
+from handful.workflow.process import hush
+from handful.workflow.results import commit, write_json
+from handful.workflow.twin_overrides import load_twin, write_twin
+
+
+def board_command(given: dict[str, Any]) -> None:
+    """``handful calibrate board``."""
+    board = _board(given)
+    out = given["out"]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    board.save(out, given["dpi"])
+    width_m, height_m = board.size_m
+    click.echo(
+        f"{out}: {board.settings.columns} x {board.settings.rows} squares, "
+        f"{1000 * width_m:.0f} x {1000 * height_m:.0f} mm; print at 100 % and measure the ruler"
+    )
+
+
+def capture_command(given: dict[str, Any]) -> None:
+    """``handful calibrate capture``."""
+    board, folder, count = _board(given), given["folder"], given["count"]
+    if given["in_twin"]:
+        kept = _in_twin(given, board, folder, count)
+    else:
+        if not given["camera_file"]:
+            raise RunError("--camera FILE.yaml says which camera; --twin rehearses without one")
+        settings = whole_picture(given["camera_file"])
+        camera = make_camera("camera", settings, WallClock())
+        with _arm(given["arm_from"]) as arm:
+            camera.open()
+            try:
+                kept = capture(folder, camera, arm, board, _asking(count), click.echo)
+            finally:
+                camera.close()
+    click.echo(
+        f"{folder}: {kept} pictures\nnext: handful calibrate camera {folder} "
+        f"--on {given['where']} --out camera.yaml"
+    )
+
+
+def camera_command(given: dict[str, Any]) -> None:
+    """``handful calibrate camera``."""
+    console, board = Console(given.get("json_path") == "-"), _board(given)
+    lens = load_calibration(given["lens"]) if given.get("lens") else None
+    taken = read_views(given["folder"], _chain(given))
+    frames = given["base_link"], given["hand_link"]
+    measured = measure(taken, board, given["where"] == "hand", frames, lens)
+    write_camera(measured, given["name"], given["out"])
+    if given.get("seen"):
+        import cv2
+
+        given["seen"].parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(given["seen"]), overview(taken, board, measured)[:, :, ::-1])
+    for line in words(measured):
+        console.say(line)
+    if measured.mount is None:
+        console.say("no arm poses in the folder: the lens alone was measured")
+    console.say(
+        f"{given['out']}: name it as calibration of camera {given['name']!r}, in its node's "
+        "settings and in twin.cameras"
+    )
+    if given.get("json_path"):
+        write_json(given["json_path"], measured.numbers())
+
+
+def latency_command(given: dict[str, Any]) -> None:
+    """``handful calibrate latency``."""
+    console = Console(given.get("json_path") == "-")
+    sets = parse_overrides(given["sets"])
+    _only(sets, ("rig", "twin", "live"))
+    rig = load(RigSettings, given["rig"], sets.get("rig"))
+    twin = load_twin(given["twin"], sets.get("twin"))
+    with hush():
+        from handful_twin.settings import LiveSettings
+        from handful_twin.stage import Stage
+        from handful_twin.tasks import make_task
+
+        from handful.workflow.latency_cell import LiveCell
+    from handful.workflow.latency import record
+    from handful.workflow.latency_fit import estimate
+
+    live = load(LiveSettings, given["live"], sets.get("live"))
+    cell = LiveCell(Stage(make_task("reach"), rig, twin), live)
+    motions = []
+    try:
+        with console.progress("latency", given["repeat"], "repetitions") as bar:
+            for k in range(given["repeat"]):
+                motions.append(record(cell.arm, cell.cameras, cell.clock, k))
+                bar.update(k + 1)
+    finally:
+        cell.close()
+    found = estimate(motions)
+    numbers = found.numbers()
+
+    def say(what: str, value: dict[str, Any]) -> None:
+        console.say(
+            f"{what:22} {1000 * value['mean_s']:6.1f} ms   "
+            f"({1000 * value['low_s']:.1f} to {1000 * value['high_s']:.1f}, 95 %)"
+        )
+
+    say("command to motion", numbers["command"])
+    say("then to 63 %", numbers["response"])
+    say("smooth path follows by", numbers["follow"])
+    for name in numbers["age"]:
+        say(f"pictures of {name}", numbers["age"][name])
+        say("  error of their stamps", numbers["stamp_error"][name])
+    if given.get("out"):
+        ages = [value.mean_s for value in found.age.values()]
+        changes = {"delay.command_s": round(max(0.0, found.command.mean_s), 4)}
+        if ages:
+            changes["delay.frame_s"] = round(max(0.0, sum(ages) / len(ages)), 4)
+        notes = [f"{given['twin']} with delays of handful calibrate latency, commit {commit()}:"]
+        write_twin(given["twin"], changes, given["out"], notes)
+        console.say(f"{given['out']}: the twin with these delays; give it as --twin")
+    if given.get("json_path"):
+        write_json(given["json_path"], numbers)
+
+
+def whole_picture(path: str) -> CameraNodeSettings:
+    """Settings of a camera node, of which the whole picture is taken whatever they crop.
+
+    Raises:
+        ConfigError: unreadable, or of no known kind.
+    """
+    values, name = read(path)
+    kind = str(values.get("kind", ""))
+    if kind not in KINDS:
+        raise ConfigError(f"{name}: kind {kind!r}; known are {', '.join(KINDS)}")
+    return build(KINDS[kind], {**values, "crop_px": [], "publish_px": [], "calibration": ""}, name)
+
+
+def _board(given: dict[str, Any]) -> Board:
+    sets = parse_overrides(given["sets"])
+    _only(sets, ("board",))
+    return Board(load(BoardSettings, given["board_file"], sets.get("board")))
+
+
+def _only(sets: dict[str, Any], groups: tuple[str, ...]) -> None:
+    unknown = sorted(set(sets) - set(groups))
+    if unknown:
+        raise ConfigError(
+            f"--set {unknown[0]}.…: no such group here; there are: {', '.join(groups)}"
+        )
+
+
+def _chain(given: dict[str, Any]) -> Chain:
+    path = given.get("urdf")
+    if path is None:
+        with hush():
+            from handful_twin.arm_model import arm_urdf
+        path = arm_urdf()
+    text = Path(path).read_text(encoding="utf-8")
+    return read_urdf(text, given["base_link"], given["hand_link"])
+
+
+def _asking(count: int) -> Any:
+    def move(number: int) -> bool:
+        if number >= count:
+            return False
+        words = f"picture {number + 1} of {count}: place the arm, then Enter (q to end)"
+        return str(click.prompt(words, default="", show_default=False)).strip().lower() != "q"
+
+    return move
+
+
+def _in_twin(given: dict[str, Any], board: Board, folder: Path, count: int) -> int:
+    with hush():
+        from handful.workflow.calibrate_cell import BoardCell, shipped
+    cell = BoardCell(shipped(given["where"] == "hand"), board.settings, given["seed"])
+
+    def move(number: int) -> bool:
+        if number >= count:
+            return False
+        cell.move(number)
+        return True
+
+    cell.camera.open()
+    try:
+        return capture(folder, cell.camera, cell.arm, board, move, click.echo)
+    finally:
+        cell.close()
+
+
+@contextlib.contextmanager
+def _arm(source: str) -> Iterator[Reading | None]:
+    if source == "none":
+        yield None
+        return
+    try:
+        import rospy
+
+        from handful.wire.senses import TopicArm
+    except ImportError:
+        raise RunError(
+            "--arm ros needs ROS (`make ros`, then source its setup); --arm none takes pictures "
+            "alone, for the lens"
+        ) from None
+    rospy.init_node("handful_calibrate", anonymous=True, disable_signals=True)
+    arm = TopicArm()
+    for _ in range(50):
+        with contextlib.suppress(ArmError):
+            arm.state()
+            break
+        rospy.sleep(0.1)
+    try:
+        yield arm
+    finally:
+        rospy.signal_shutdown("done")
