@@ -16,6 +16,7 @@ setup(
         "handful.wire",
         "handful.wire.arms",
         "handful.workflow",
+        "handful.workflow.data",
         "handful_twin",
         "handful_twin.tasks",
     ],

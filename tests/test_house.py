@@ -93,7 +93,8 @@ def names(lines: list[str]) -> set[str]:
 
 def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None:
     project = PYPROJECT["project"]
-    needed = names(project["dependencies"] + project["optional-dependencies"]["sim"])
+    extras = project["optional-dependencies"]
+    needed = names(project["dependencies"] + extras["sim"] + extras["data"])
     providers = metadata.packages_distributions()
     ours = {"handful", "handful_twin", "handful_config"}
     debian = {"rospy", "genpy", "rosgraph", "rosbag", "roslaunch", "rospkg", "actionlib", "tf2_ros"}
@@ -120,7 +121,8 @@ def test_every_dependency_is_pinned_and_explained() -> None:
     pinned = text("requirements.txt") + text("requirements-dev.txt")
     page = text("docs/dependencies.md")
     groups = PYPROJECT["project"]["optional-dependencies"]
-    for package in names([*PYPROJECT["project"]["dependencies"], *groups["sim"], *groups["dev"]]):
+    extras = [*groups["sim"], *groups["data"], *groups["dev"]]
+    for package in names([*PYPROJECT["project"]["dependencies"], *extras]):
         assert re.search(rf"^{package}==\d", pinned, re.MULTILINE), f"{package} is not pinned"
         assert package in page, f"{package} is not in docs/dependencies.md"
 

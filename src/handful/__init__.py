@@ -150,6 +150,13 @@ How a run is conducted
     workflow.data.check      every record looked at
     workflow.data.repair     a damaged episode made whole, every whole step kept
     workflow.data.arrange    relabelled, cut, merged, split; no recording is changed
+    workflow.data.exchange   out to other people's formats and in from them
+    workflow.data.columns    an episode as columns, and back without losing a bit
+    workflow.data.lerobot_out    as a LeRobotDataset v3
+    workflow.data.lerobot_stats  its statistics
+    workflow.data.lerobot_in     and from one
+    workflow.data.video      pictures as video
+    workflow.data.robomimic  as a robomimic HDF5 file and from one
     workflow.data.show       one episode as a page
     workflow.data.show_page  what makes that page move
     workflow.console         where words for people go

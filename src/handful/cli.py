@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from handful.workflow.dmc_options import dmc_options
+from handful.workflow.data.command import data
 from handful.workflow.group import Handful
 from handful.workflow.options import (
     budget_options,
@@ -313,6 +314,9 @@ def robot_demo(**given: Any) -> None:
     from handful.workflow import commands
 
     commands.robot_demo_command(given)
+
+
+cli.add_command(data)
 
 
 def _ask(given: dict[str, Any]) -> dict[str, Any]:

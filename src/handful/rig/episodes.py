@@ -8,6 +8,7 @@ A file's first record carries the spec, so a log is never fed to an agent built 
 
 import contextlib
 import errno
+import fcntl
 import os
 import time
 from pathlib import Path
@@ -76,11 +77,16 @@ class EpisodeLog:
         self.end()
 
     def begin(
-        self, observation: Observation, demo: bool = False, info: dict[str, Any] | None = None
+        self,
+        observation: Observation,
+        demo: bool = False,
+        info: dict[str, Any] | None = None,
+        recorded: dict[str, Any] | None = None,
     ) -> Path:
         """Start the next episode's file with its first observation; ends the one before.
 
         info: whatever belongs to this episode and is JSON: its seed, its task, its operator.
+        recorded: when and by which software, if it was not here and now.
         """
         self.end()
         self._check(observation)
@@ -93,7 +99,7 @@ class EpisodeLog:
             "info": dict(info or {}),
             "stamp_s": float(observation.stamp_s),
             **_parts(observation),
-            "recorded": {"unix_s": round(time.time(), 3), **software()},
+            "recorded": recorded or {"unix_s": round(time.time(), 3), **software()},
         }
         record = self._packed(self._arrays(observation), values)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
@@ -107,6 +113,8 @@ class EpisodeLog:
             except OSError as error:
                 raise LogError(f"{self._path}: cannot make the file: {_why(error)}") from None
         self._whole_bytes, self._broken = 0, False
+        with contextlib.suppress(OSError):  # says that it is being written; dies with the writer
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         try:
             self._append(record)
         except LogError:

@@ -42,30 +42,35 @@ def pack(arrays: Arrays, values: dict[str, Any]) -> bytes:
 
 def unpack(data: bytes) -> Iterator[tuple[Arrays, dict[str, Any]] | Broken]:
     """The whole records of ``data`` in order; the first that is not whole ends it as ``Broken``."""
-    at = 0
+    for _, record in scan(data):
+        yield record
+
+
+def scan(data: bytes, at: int = 0) -> Iterator[tuple[int, tuple[Arrays, dict[str, Any]] | Broken]]:
+    """As ``unpack``, from byte ``at`` on, each with the byte it begins at."""
     while at < len(data):
         if len(data) - at < HEAD.size:
-            yield Broken(at, f"{len(data) - at} bytes are too few for a record head")
+            yield at, Broken(at, f"{len(data) - at} bytes are too few for a record head")
             return
         magic, length, checksum = HEAD.unpack_from(data, at)
         if magic != MAGIC:
-            yield Broken(at, f"expected the record mark {MAGIC:#010x}, found {magic:#010x}")
+            yield at, Broken(at, f"expected the record mark {MAGIC:#010x}, found {magic:#010x}")
             return
         payload = data[at + HEAD.size : at + HEAD.size + length]
         if len(payload) < length:
-            yield Broken(at, f"the record should have {length} bytes, {len(payload)} are there")
+            yield at, Broken(at, f"the record should have {length} bytes, {len(payload)} are there")
             return
         if zlib.crc32(payload) != checksum:
-            yield Broken(at, "the checksum does not match")
+            yield at, Broken(at, "the checksum does not match")
             return
         try:
             (header_length,) = struct.unpack_from("<Q", payload)
             header = json.loads(payload[8 : 8 + header_length])
             record = load(payload), json.loads(header["__metadata__"][_KEY])
         except (SafetensorError, ValueError, KeyError, struct.error) as error:
-            yield Broken(at, f"the record is not one of ours: {error!r}")
+            yield at, Broken(at, f"the record is not one of ours: {error!r}")
             return
-        yield record
+        yield at, record
         at += HEAD.size + length
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from handful.contract import Observation, Transition
 from handful.rig.episodes import EpisodeLog, read
 from handful.workflow.console import Console
+from handful.workflow.data.about import about
 from handful.workflow.errors import RunError
 from handful.workflow.parts import Parts
 from handful.workflow.run_folder import RunFolder
@@ -42,7 +43,7 @@ def collect(
     env = parts.environment()
     recipe = parts.recipe
     new = failed = 0
-    log = EpisodeLog(run.demos, env.spec, {"task": recipe.task, "seed": recipe.seed})
+    log = EpisodeLog(run.demos, env.spec, about(recipe, "script"))
     with log, console.progress("collect", count, "demonstrations", have) as bar:
         while have + new < count:
             seed = episode_seed(Purpose.DEMO, recipe.seed, next_index)

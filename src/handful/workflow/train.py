@@ -10,6 +10,7 @@ from handful.rig.episodes import Episode, EpisodeLog
 from handful.workflow.collect import succeeded
 from handful.workflow.console import Console
 from handful.workflow.curves import Curve, Means, last_wall_s, read_curve
+from handful.workflow.data.about import about
 from handful.workflow.errors import RunError
 from handful.workflow.interrupt import Interrupt, Stopped
 from handful.workflow.outcomes import Outcome, rollout
@@ -113,7 +114,7 @@ class _Session:
     def run(self, env: Any) -> Trained:
         self._take_up(env.spec)
         folder, settings = self.run_folder, self.settings
-        meta = {"task": self.parts.recipe.task, "seed": self.parts.recipe.seed}
+        meta = about(self.parts.recipe, "policy")
         start = min(self.learner.env_steps, settings.steps)
         self.saved_at = self.learner.env_steps
         self.checked_at = self.learner.env_steps
