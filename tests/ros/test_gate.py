@@ -40,6 +40,8 @@ ROWS = {
     "limits": "other limits than certified: max_speed_m_s is 0.3, certified 0.6",
 }
 
+STAYS = "none"
+"""The row whose agent roslaunch would bring back: it stays, and says why it does nothing."""
 PATIENT = {"max_arm_silence_s": 2.0, "max_camera_silence_s": 2.0, "forgive_silence_s": 2.0}
 """Watchdogs that a machine which does other things as well does not wake."""
 
@@ -95,6 +97,7 @@ def start_row(ros: Graph, name: str, run: RunFolder, folder: Path) -> Row:
     for key, value in {"config": str(own.config), "gate": gate}.items():
         ros.set_param(f"/{name}/{key}", value)
     ros.set_param(f"/{name}/agent_node/run", str(own))
+    ros.set_param(f"/{name}/agent_node/stay", name == STAYS)
     started = [
         ros.run(
             f"{name}_{node}", [sys.executable, str(ROOT / f"nodes/{node}.py"), f"__ns:=/{name}"]
@@ -129,11 +132,16 @@ def test_each_way_to_be_refused_is_refused_by_both_with_the_reason(
         for ear in (states, verdicts):
             ear.close()
     for row in rows:
-        assert row.agent.wait(60.0) == 2, row.agent.output()
+        if row.name == STAYS:
+            ros.wait_until(lambda row=row: "not certified" in row.agent.output(), "a word", 60.0)
+            assert row.agent.running
+        else:
+            assert row.agent.wait(60.0) == 2, row.agent.output()
         said = row.agent.output()
         assert "not certified: " in said and ROWS[row.name] in said, f"{row.name}: {said}"
         assert row.guard.running
         row.guard.kill()
+        row.agent.kill()
 
 
 def act_once(cell: Cell) -> Process:

@@ -230,6 +230,15 @@ class TestValidate:
         assert certificate.values["severities"][0]["violations"] == 0
         assert "hard: was not measured" in certificate.failed()[0]
 
+    def test_a_picture_that_comes_too_late_is_a_fault_and_no_end(self, checkpoint: Path) -> None:
+        late = {"nominal": {"sets": ["twin.delay.frame_s=0.25"]}}
+        own = settings(severities=late, thresholds={"success_low": {}, "min_episodes": 1}, films=1)
+        asked = Asked(sensitivity=False)
+        certificate, _ = validate(checkpoint, asked, own, Console(True))
+        severity = certificate.values["severities"][0]
+        assert severity["faults"] == severity["episodes"] == 2 and severity["successes"] == 0
+        assert certificate.failed() and "faults is 2" in certificate.failed()[0]
+
     def test_weights_that_are_replaced_meanwhile_are_not_certified(
         self, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -5,6 +5,7 @@ severity is in ``config/validate.yaml``. An independent ``Watch`` looks at every
 physics step. What comes of it is in ``RUN/validation``: ``certificate.json`` and ``report.html``.
 """
 
+import contextlib
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from handful.config import ConfigError
 from handful.contract import Observation
 from handful.rig import certificate as certificates
 from handful.rig import digest
+from handful.rig.camera import CameraError
 from handful.rig.certificate import Certificate, claims
 from handful.workflow import film
 from handful.workflow.collect import succeeded
@@ -157,23 +159,29 @@ def _run(
 def _episode(
     env: Any, learner: Any, seed: int, explore: bool, course: Course, watch: Watch
 ) -> None:
-    observation: Observation = env.reset(seed)
-    watch.begin()
-    length = 0
-    while True:
-        transition = env.step(_act(learner, observation, explore))
-        observation, length = transition.next_observation, length + 1
-        verdict = str(transition.info.get("verdict", "ok"))
-        known = verdict if verdict in _VERDICTS else "fault"
-        watch.judge(known, seed)
-        course.verdicts[known] = course.verdicts.get(known, 0) + 1
-        course.faults += known == "fault"
-        if transition.last:
-            watch.end()
-            course.seeds.append(seed)
-            course.lengths.append(length)
-            course.outcomes.append(succeeded(transition))
-            return
+    """One episode; a picture that comes too late to be acted on ends it, as it does on the arm."""
+    length, won = 0, False
+    try:
+        observation: Observation = env.reset(seed)
+        watch.begin()
+        while True:
+            transition = env.step(_act(learner, observation, explore))
+            observation, length = transition.next_observation, length + 1
+            verdict = str(transition.info.get("verdict", "ok"))
+            known = verdict if verdict in _VERDICTS else "fault"
+            watch.judge(known, seed)
+            course.verdicts[known] = course.verdicts.get(known, 0) + 1
+            course.faults += known == "fault"
+            if transition.last:
+                won = succeeded(transition)
+                break
+    except CameraError:
+        course.faults += 1
+    finally:
+        watch.end()
+    course.seeds.append(seed)
+    course.lengths.append(length)
+    course.outcomes.append(won)
 
 
 _VERDICTS = ("ok", "slowed", "at_wall", *_HELD)
@@ -190,7 +198,7 @@ def _numbers(name: str, severity: SeveritySettings, course: Course) -> dict[str,
     """One severity as the certificate has it."""
     wins, count, seen = sum(course.outcomes), len(course.outcomes), course.seen
     low, high = wilson(wins, count)
-    steps = sum(course.lengths)
+    steps = max(1, sum(course.lengths))
     return {
         "name": name,
         "explore": severity.explore,
@@ -247,7 +255,8 @@ def _curves(
                     "success_rate": wins / count,
                     "success_low": low,
                     "success_high": high,
-                    "held_share": course.held / sum(course.lengths),
+                    "held_share": course.held / max(1, sum(course.lengths)),
+                    "faults": course.faults,
                 }
             )
         told[name] = {"unit": curve.unit, "set": curve.set, "points": points}
@@ -270,7 +279,10 @@ def _films(
                 picture = env.render(wide, (FILM_PX, FILM_PX))
                 frames.append(film.compose(picture, film.policy_views(observation)))
 
-            rollout(env, learner, seed, watch)
+            with contextlib.suppress(CameraError):  # up to there, that is how it failed
+                rollout(env, learner, seed, watch)
+            if not frames:
+                continue
             told.append(Film(severity, seed, frames, recipe.rig.control_rate_hz))
             bar.update(len(told))
     return told
