@@ -6,12 +6,14 @@ from typing import Any
 
 import click
 
-from handful.workflow.dmc_options import dmc_options
+from handful.workflow.calibrate_commands import register
 from handful.workflow.data.command import data
+from handful.workflow.dmc_options import dmc_options
 from handful.workflow.group import Handful
 from handful.workflow.options import (
     budget_options,
     device_option,
+    episodes_option,
     output_options,
     overwrite_option,
     run_option,
@@ -128,9 +130,7 @@ def train(**given: Any) -> None:
 
 @cli.command(short_help="Measure a policy in unseen worlds.")
 @click.argument("checkpoint", type=click.Path(path_type=Path))
-@click.option(
-    "--episodes", type=click.IntRange(1), default=50, show_default=True, help="How many episodes."
-)
+@episodes_option
 @click.option(
     "--seed",
     type=click.IntRange(0, 99),
@@ -290,9 +290,7 @@ def demo(**given: Any) -> None:
     show_default=True,
     help="The run whose policy acts; it is made by `handful demo` when it is not there.",
 )
-@click.option(
-    "--episodes", type=click.IntRange(1), default=50, show_default=True, help="How many episodes."
-)
+@episodes_option
 @click.option(
     "--seed",
     type=click.IntRange(0, 99),
@@ -317,6 +315,7 @@ def robot_demo(**given: Any) -> None:
 
 
 cli.add_command(data)
+register(cli)
 
 
 def _ask(given: dict[str, Any]) -> dict[str, Any]:

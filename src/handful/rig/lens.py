@@ -1,11 +1,12 @@
 """A camera's intrinsics from pictures of a board: Zhang's method, and whether it could see enough.
 
 ``cv2.calibrateCameraExtended`` (Zhang 2000) fits focal lengths, middle and distortion. It always
-answers; whether the pictures said enough stands in the spread it estimates for the focal length,
-and so a set of frontal views is refused by what it cannot know, not by a rule of thumb.
+answers. Whether the pictures said enough stands in the spread it estimates for the focal length;
+but before boards that all face the camera it ends wherever it began and claims to be sure, so their
+tilt is looked at first.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -18,6 +19,7 @@ Array = NDArray[np.float64]
 
 LEAST_VIEWS = 6
 _WORST_FOCAL_SPREAD = 0.01  # of the focal length, one sigma: 1 % is 8 mm of depth at 0.8 m
+_LEAST_TILT_RAD = 0.09  # root mean square angle between the boards and the picture's plane
 _BAD_VIEW = 3.0  # times the median miss, and
 _BAD_VIEW_PX = 0.5  # more than this, makes a view a bad one
 _BETTER = 0.95  # of the plain model's miss
@@ -30,7 +32,8 @@ class LensFit:
 
     lens: the intrinsics. rms_px: root mean square of the corners' misses. views_px: the same of
     each view that was used, by name. dropped: name -> its miss [px], of those left out as bad.
-    focal_sigma_px, middle_sigma_px: (2,) standard deviations of fx, fy and of cx, cy.
+    focal_sigma_px, middle_sigma_px: (2,) standard deviations of fx, fy and of cx, cy. tilt_rad:
+    root mean square angle between the boards and the picture's plane.
     """
 
     lens: Calibration
@@ -39,6 +42,7 @@ class LensFit:
     dropped: dict[str, float]
     focal_sigma_px: Array
     middle_sigma_px: Array
+    tilt_rad: float
 
 
 def fit_lens(views: dict[str, Sighting], width_px: int, height_px: int) -> LensFit:
@@ -75,6 +79,13 @@ def fit_lens(views: dict[str, Sighting], width_px: int, height_px: int) -> LensF
             )
         dropped[worst] = fit.views_px[worst]
         del good[worst]
+    if fit.tilt_rad < _LEAST_TILT_RAD:
+        raise BoardError(
+            f"in {len(good)} views the board faces the camera but for "
+            f"{np.degrees(fit.tilt_rad):.1f} degrees, which leaves the focal "
+            "length open: near and small looks like far and large; tilt the board by 20 to 40 "
+            "degrees to all sides"
+        )
     spread = float((fit.focal_sigma_px / np.diag(fit.lens.K)[:2]).max())
     if not spread <= _WORST_FOCAL_SPREAD:
         raise BoardError(
@@ -82,9 +93,7 @@ def fit_lens(views: dict[str, Sighting], width_px: int, height_px: int) -> LensF
             f"sigma, allowed {100.0 * _WORST_FOCAL_SPREAD:.0f} %); tilt the board by 20 to 40 "
             "degrees to all sides, and come nearer"
         )
-    return LensFit(
-        fit.lens, fit.rms_px, fit.views_px, dropped, fit.focal_sigma_px, fit.middle_sigma_px
-    )
+    return replace(fit, dropped=dropped)
 
 
 def _fit(views: dict[str, Sighting], width_px: int, height_px: int) -> LensFit:
@@ -99,7 +108,7 @@ def _fit_with(views: dict[str, Sighting], width_px: int, height_px: int, flags: 
     points = [view.points_m.astype(np.float32) for view in views.values()]
     pixels = [view.corners_px.astype(np.float32) for view in views.values()]
     try:
-        rms, K, D, _, _, spread, _, each = cv2.calibrateCameraExtended(
+        rms, K, D, turns, _, spread, _, each = cv2.calibrateCameraExtended(
             points, pixels, (width_px, height_px), np.eye(3), np.zeros(5), flags=flags
         )
     except cv2.error as error:
@@ -116,4 +125,10 @@ def _fit_with(views: dict[str, Sighting], width_px: int, height_px: int, flags: 
         {},
         sigma[:2],
         sigma[2:4],
+        _tilt_rad([np.asarray(turn, np.float64) for turn in turns]),
     )
+
+
+def _tilt_rad(turns: list[Array]) -> float:
+    cosines = [abs(float(cv2.Rodrigues(turn)[0][2, 2])) for turn in turns]
+    return float(np.sqrt(np.mean(np.arccos(np.clip(cosines, 0.0, 1.0)) ** 2)))

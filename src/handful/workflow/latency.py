@@ -29,7 +29,8 @@ class Motion:
     """What one repetition recorded; all stamps are on the cell's clock.
 
     sent: (M, 4) stamp [s] and commanded tip in B [m], ``STEPS`` steps first. measured: (N, 4) the
-    same by the encoders. frames: camera -> stamps (K,) and arrivals (K,) [s], pictures (K, s, s, 3).
+    same by the encoders. frames: camera -> stamps (K,) and arrivals (K,) [s], and pictures
+    (K, s, s, 3) uint8.
     """
 
     sent: Array

@@ -127,3 +127,7 @@ def budget_options(command: F) -> F:
 overwrite_option = click.option(
     "--overwrite", is_flag=True, help="Delete what this run holds and start afresh."
 )
+
+episodes_option = click.option(
+    "--episodes", type=click.IntRange(1), default=50, show_default=True, help="How many episodes."
+)

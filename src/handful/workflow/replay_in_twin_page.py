@@ -110,13 +110,15 @@ def path_figures(path: Recorded, twins: list[tuple[str, Played]], late_s: float 
         dots = _line(path.t_s, 100.0 * path.p_BT_m[:, axis])
         series.append(Series("recorded", dots, PALETTE[0], dots=True, line=False))
         svg = charts.line_chart(series, x_label="time [s]", y_label=f"{name} [cm]", height=220)
-        figures.append(figure(svg, f"Tip, {name}", legend(series)))
+        figures.append(figure(svg, f"Tip, {name} [cm]", legend(series)))
     misses = []
     for (label, one), colour in zip(twins, colours, strict=False):
         miss_mm = 1000.0 * np.linalg.norm(path.p_BT_m - one.tip_at(path.t_s, late_s), axis=1)
         misses.append(Series(label, _line(path.t_s, miss_mm), colour, dots=True))
     svg = charts.line_chart(misses, x_label="time [s]", y_label="distance [mm]", height=220)
-    figures.append(figure(svg, "Distance of the twin's tip from the recorded one", legend(misses)))
+    figures.append(
+        figure(svg, "Distance of the twin's tip from the recorded one [mm]", legend(misses))
+    )
     return figures
 
 
@@ -162,7 +164,7 @@ def _grip(gap: Gap) -> str:
         ),
     ]
     svg = charts.line_chart(series, x_label="time [s]", y_label="opening [mm]", height=220)
-    return figure(svg, "Opening between the fingers", legend(series))
+    return figure(svg, "Opening between the fingers [mm]", legend(series))
 
 
 def _pictures(name: str, gap: Gap) -> str:
