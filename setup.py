@@ -13,6 +13,7 @@ setup(
         "handful",
         "handful.learn",
         "handful.rig",
+        "handful.rig.teleop",
         "handful.wire",
         "handful.wire.arms",
         "handful.workflow",

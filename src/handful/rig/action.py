@@ -53,7 +53,7 @@ class ActionScaler:
         values = np.clip(values, -1.0, 1.0)
         step_m = values[:3] * self._settings.step_m
         if self._in_tool:
-            step_m = _tool_axes(arm.target_yaw_rad) @ step_m
+            step_m = tool_axes(arm.target_yaw_rad) @ step_m
         yaw_step_rad = values[3] * self._settings.yaw_step_rad if self._with_yaw else 0.0
         return Command(
             p_BT_m=arm.target_p_BT_m + step_m,
@@ -69,7 +69,7 @@ class ActionScaler:
         """
         step_m = command.p_BT_m - arm.target_p_BT_m
         if self._in_tool:
-            step_m = _tool_axes(arm.target_yaw_rad).T @ step_m
+            step_m = tool_axes(arm.target_yaw_rad).T @ step_m
         values = np.empty(self.dim)
         values[:3] = step_m / self._settings.step_m
         if self._with_yaw:
@@ -79,7 +79,7 @@ class ActionScaler:
         return np.clip(values, -1.0, 1.0).astype(np.float32)
 
 
-def _tool_axes(yaw_rad: float) -> NDArray[np.float64]:
+def tool_axes(yaw_rad: float) -> NDArray[np.float64]:
     """R_BT (3, 3) of a tool that points straight down and is turned by yaw about B's z."""
     c, s = math.cos(yaw_rad), math.sin(yaw_rad)
     return np.array([[c, s, 0.0], [s, -c, 0.0], [0.0, 0.0, -1.0]])

@@ -10,6 +10,7 @@ from enum import Enum
 from pydantic import Field, model_validator
 
 from handful.config import Settings
+from handful.rig.teleop.keynames import KeyNames
 
 
 class Intent(Enum):
@@ -19,6 +20,7 @@ class Intent(Enum):
     END = "end"
     SUCCESS = "success"
     FAILURE = "failure"
+    REDO = "redo"
     STOP = "stop"
     HOLD = "hold"
     RESUME = "resume"
@@ -30,14 +32,13 @@ MEANINGS = {
     Intent.END: "enough of this episode",
     Intent.SUCCESS: "that was it",
     Intent.FAILURE: "that went wrong",
+    Intent.REDO: "throw this attempt away and do it again",
     Intent.STOP: "STOP",
     Intent.HOLD: "hold",
     Intent.RESUME: "let it move again",
     Intent.HELP: "this list",
 }
 NAMED_KEYS = {"space": " ", "esc": "\x1b", "enter": "\n", "tab": "\t", "backspace": "\x7f"}
-_ESC = "\x1b"
-_ESC_ALONE_S = 0.05  # an arrow key's characters follow its escape at once, a finger does not
 
 
 class OperatorSettings(Settings):
@@ -55,6 +56,7 @@ class OperatorSettings(Settings):
             Intent.END: ("e",),
             Intent.SUCCESS: ("s",),
             Intent.FAILURE: ("f",),
+            Intent.REDO: ("x",),
             Intent.STOP: ("space", "esc"),
             Intent.HOLD: ("h",),
             Intent.RESUME: ("r",),
@@ -70,6 +72,7 @@ class OperatorSettings(Settings):
             Intent.STOP: (1, 4, 5),
             Intent.HOLD: (3,),
             Intent.RESUME: (8,),
+            Intent.REDO: (9,),
         }
     )
     joy_silence_s: float = Field(default=0.0, ge=0.0)
@@ -103,7 +106,7 @@ class Keyboard:
             for key in keys
         }
         self._last: tuple[str, float] = ("", 0.0)
-        self._escape: tuple[str, float] | None = None
+        self._names = KeyNames()
 
     def press(self, characters: str, now_s: float) -> list[Intent]:
         """What these characters mean, in order.
@@ -112,34 +115,17 @@ class Keyboard:
         function keys, which a terminal sends as an escape and more, mean nothing; a lone escape is
         a key, but only ``settle`` can know that it was alone.
         """
-        found = self.settle(now_s)
-        for character in characters.replace("\r", "\n"):
-            if self._escape is not None:
-                self._escaped(character, now_s)
-            elif character == _ESC:
-                self._escape = (_ESC, now_s)
-            else:
-                found += self._one(character, now_s)
-        return found
+        return self.named(self._names.feed(characters, now_s), now_s)
 
     def settle(self, now_s: float) -> list[Intent]:
         """What an escape meant that nothing has followed; call it a few times a second."""
-        if self._escape is None or now_s - self._escape[1] < _ESC_ALONE_S:
-            return []
-        alone, self._escape = self._escape[0] == _ESC, None
-        return self._one(_ESC, now_s) if alone else []
+        return self.named(self._names.settle(now_s), now_s)
 
-    def _escaped(self, character: str, now_s: float) -> None:
-        """One more character of what began with an escape: ESC [ ... letter, or ESC letter."""
-        assert self._escape is not None
-        so_far, since_s = self._escape
-        if so_far == _ESC and character in "[O":
-            self._escape = (so_far + character, since_s)
-        elif so_far == _ESC or "@" <= character <= "~":
-            self._escape = None
+    def named(self, names: list[str], now_s: float) -> list[Intent]:
+        """The same for keys that somebody has named already (``rig.teleop.keynames``)."""
+        return [intent for name in names for intent in self._one(name, now_s)]
 
-    def _one(self, character: str, now_s: float) -> list[Intent]:
-        key = character.lower()
+    def _one(self, key: str, now_s: float) -> list[Intent]:
         last, last_s = self._last
         self._last = (key, now_s)
         intent = self._meaning.get(key)
