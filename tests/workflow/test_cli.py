@@ -82,6 +82,7 @@ class TestErrors:
             (["--set", "train.steps=0"], "steps"),
             (["--set", "rig.observe.image_px=32"], "this agent needs"),
             (["--set", "agent.cameras=[nose]"], "the rig has no camera 'nose'; it has: third"),
+            (["--agent", "state"], "learns from the state alone"),
             (["--set", "rig.guard.workspace_min_m=[1,1,1]"], "workspace_min_m must be below"),
         ],
     )

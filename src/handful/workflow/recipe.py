@@ -124,9 +124,14 @@ def follow(rig: RigSettings, agent: AgentSettings, asked: dict[str, Any]) -> Rig
     (nothing is rendered to be thrown away); one with a size or crop of its own keeps it.
 
     Raises:
-        ConfigError: ``--set rig.observe...`` contradicts the agent, or the agent wants a camera
-            that the rig does not have.
+        ConfigError: ``--set rig.observe...`` contradicts the agent, the agent wants a camera that
+            the rig does not have, or none at all.
     """
+    if agent.from_state:
+        raise ConfigError(
+            "agent.cameras: [] learns from the state alone, and the state of a cell does not say "
+            "where things are; take an agent that looks, or a benchmark with a state of its own"
+        )
     needs = {"observe.image_px": agent.image_px, "observe.frame_stack": agent.frame_stack}
     for key, value in needs.items():
         if key in asked and asked[key] != value:
