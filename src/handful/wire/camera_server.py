@@ -21,6 +21,7 @@ from handful.rig.camera import CameraError
 from handful.rig.camera_settings import KINDS, CameraNodeSettings, MountSettings
 from handful.rig.cameras import make_camera
 from handful.rig.geometry import from_quat_xyzw, pose, to_quat_xyzw
+from handful.rig.mount import load_mount
 from handful.rig.settings import RigSettings
 from handful.rig.source import CameraSetupError, Picture
 from handful.wire.node import Level, Node
@@ -62,7 +63,7 @@ class CameraServer:
         if getattr(own, "depth", False):
             self._depth = _publisher(f"{depth}/image_raw", Image)
             self._depth_info = _publisher(f"{depth}/camera_info", CameraInfo)
-        self._mounts = publish_mounts(_frames(name, own.mount))
+        self._mounts = publish_mounts(_frames(name, _mount(own)))
         logging.getLogger("handful").addHandler(_ToRosout())
         node.check(f"camera {name}", self.report)
 
@@ -192,6 +193,13 @@ def jpeg(pixels: NDArray[np.uint8], quality: int, stamp_s: float, frame_id: str)
     assert well
     form = "rgb8; jpeg compressed bgr8"
     return CompressedImage(header=header(stamp_s, frame_id), format=form, data=data.tobytes())
+
+
+def _mount(own: CameraNodeSettings) -> MountSettings:
+    """The node's own, or that in its calibration, where `handful calibrate camera` writes it."""
+    if own.mount.parent_frame or not own.calibration:
+        return own.mount
+    return load_mount(own.calibration) or own.mount
 
 
 def _frames(name: str, mount: MountSettings) -> list[TransformStamped]:

@@ -50,11 +50,12 @@ def _urdf(command: Any) -> Any:
 def calibrate() -> None:
     """Measure a cell, so that the twin can be believed: lenses, places of cameras, delays.
 
+    docs/calibration.md goes through it.
+
     \b
-    docs/calibration.md goes through it. In short:
-        handful calibrate board --out board.pdf        print it, at 100 %
-        handful calibrate capture views --on hand --camera webcam.yaml
-        handful calibrate camera views --on hand --name wrist --out wrist.yaml
+    Example: handful calibrate board --out board.pdf
+             handful calibrate capture views --on hand --camera webcam.yaml
+             handful calibrate camera views --on hand --name wrist --out wrist.yaml
     """
 
 

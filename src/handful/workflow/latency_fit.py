@@ -152,7 +152,8 @@ def picture_lag(measured: Array, stamps_s: Array, pictures: NDArray[np.uint8]) -
 
     Where the tip was is regressed on the first principal components of the pictures (ridge): a
     camera that watches the arm and one that rides on it serve alike, and nothing has to be known
-    of either. The lag at which that leaves least over is theirs.
+    of either. The lag at which that leaves least over is theirs, each axis with an unknown noise of
+    its own (the likelihood's logarithm), so that what no picture shows does not weigh.
     """
     if len(pictures) < 3 * _PATTERNS:
         raise RunError(
@@ -171,7 +172,8 @@ def picture_lag(measured: Array, stamps_s: Array, pictures: NDArray[np.uint8]) -
         tip = _at(measured, stamps_s - lag_s)
         tip -= tip.mean(axis=0)
         left = tip - hat @ tip
-        misses[k] = (left**2).sum() / max((tip**2).sum(), 1e-12)
+        shares = (left**2).sum(axis=0) / np.maximum((tip**2).sum(axis=0), 1e-12)
+        misses[k] = np.log(np.maximum(shares, 1e-9)).sum()
     return _valley(lags_s, misses)
 
 
