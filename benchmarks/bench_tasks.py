@@ -139,20 +139,20 @@ def _line(name: str, numbers: dict[str, Any]) -> str:
 
 
 def draw(folder: Path, names: list[str] | None = None, seed: int = 1) -> list[Path]:
-    """A picture of every task: the film camera half-way through a demonstration, and beside it what
+    """A picture of every task: the film camera well into a demonstration, and beside it what
     the policy sees then; written as ``task_<name>.png``."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name in names or list(TASKS):
         env = make_env(name)
-        expert, half = Demonstrator(env, 0.0), 0
+        expert, moment = Demonstrator(env, 0.0), 0
         for played in range(2):
             observation, step, last = env.reset(seed), 0, False
             expert.reset()
-            while not last and not (played and step == half):
+            while not last and not (played and step == moment):
                 transition = env.step(expert.act(observation))
                 observation, last, step = transition.next_observation, transition.last, step + 1
-            half = max(1, round(0.55 * (step - env.hold_steps)))
+            moment = max(1, round(0.8 * (step - env.hold_steps)))
         wide = env.render("film", (FILM_PX, FILM_PX))
         path = folder / f"task_{name}.png"
         path.write_bytes(film.png(film.compose(wide, film.policy_views(observation))))

@@ -1,4 +1,4 @@
-"""The tasks as Gymnasium environments: ``handful/Reach-v0`` and ``handful/Lift-v0``."""
+"""The tasks as Gymnasium environments: ``handful/Lift-v0`` and the others of ``tasks``."""
 
 from typing import Any
 
