@@ -120,9 +120,9 @@ def _frames(pictures: Tensor) -> Tensor:
 
 def _grayscale(pictures: Tensor, drawn: Drawn) -> Tensor:
     """Luma cut to whole bytes, in all three channels of the chosen samples."""
-    luma = torch.tensor(_LUMA, device=pictures.device).reshape(3, 1, 1)
-    gray = (_frames(pictures) * luma).sum(2, keepdim=True).floor().to(pictures.dtype)
-    gray = gray.expand(-1, -1, 3, -1, -1).flatten(1, 2)
+    luma = sum(w * c for w, c in zip(_LUMA, _frames(pictures).unbind(2), strict=True))
+    assert isinstance(luma, Tensor)
+    gray = luma.floor().to(pictures.dtype).repeat_interleave(3, 1)
     return torch.where(_column(drawn["on"]), gray, pictures)
 
 
@@ -199,7 +199,8 @@ def _jitter(pictures: Tensor, drawn: Drawn) -> Tensor:
     hue = hue + 6.0 * flat["hue"]
     saturation = (saturation * flat["saturation"]).clamp(0.0, 1.0)
     # Channel n is V - V S max(0, min(k, 4 - k, 1)) with k = (n + 6 H) mod 6, n = 5, 3, 1.
-    k = (hue.unsqueeze(2) + torch.tensor([5.0, 3.0, 1.0], device=hue.device)[:, None, None]) % 6.0
+    n = torch.arange(5.0, 0.0, -2.0, device=hue.device).reshape(3, 1, 1)
+    k = (hue.unsqueeze(2) + n) % 6.0
     ramp = torch.minimum(k, 4.0 - k).clamp(0.0, 1.0)
     frames = value.unsqueeze(2) * (1.0 - saturation.unsqueeze(2) * ramp)
     return _contrast(frames, torch.where(first, one, factor["contrast"])).flatten(1, 2)
