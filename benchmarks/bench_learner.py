@@ -8,6 +8,7 @@ Threads: the learner alone takes every usable core; beside an acting policy or a
 takes all but one, and they take one.
 
     python benchmarks/bench_learner.py --json learner.json
+    python benchmarks/bench_learner.py --cases rad_reference rad --threads 1 --seconds 60
 """
 
 import argparse
@@ -150,6 +151,30 @@ def _alone(cores: int, turn: float, rounds: int, say: Say) -> dict[str, Any]:
     }
 
 
+def run_cases(
+    cases: list[str], threads: int, seconds_per_case: float, rounds: int
+) -> dict[str, Any]:
+    """Chosen cases alone, in turns: updates a second, of the wall's time and of the processor's."""
+    turns: dict[str, list[dict[str, Any]]] = {name: [] for name in cases}
+    workers: dict[str, Worker] = {}
+    numbers: dict[str, Any] = {"threads": threads, "load_before": os.getloadavg()[0]}
+    try:
+        for name in cases:
+            tuned = not name.endswith("_plain")
+            workers[name] = Worker(name.removesuffix("_plain"), threads, tuned)
+        for _ in range(rounds):
+            for name, worker in workers.items():
+                worker.start(seconds_per_case / rounds)
+                turns[name].append(worker.wait())
+    finally:
+        for worker in workers.values():
+            worker.close()
+    for name, taken in turns.items():
+        per_cpu = statistics.median(t["count"] / t["cpu_seconds"] for t in taken)
+        numbers |= {f"{name}_updates_per_s": _rate(taken), f"{name}_updates_per_cpu_s": per_cpu}
+    return numbers
+
+
 def _beside(threads: int, turn: float, rounds: int, say: Say) -> dict[str, Any]:
     """Learners on all cores but one: alone, beside an acting policy, beside a busy twin."""
     numbers: dict[str, Any] = {"learner_threads_beside_others": threads}
@@ -228,8 +253,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0, help="time for each case [s]")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="turns each case takes")
     parser.add_argument("--json", type=Path, help="where to write the numbers")
+    parser.add_argument("--cases", nargs="+", choices=ALONE, help="only these, alone, in turns")
+    parser.add_argument("--threads", type=int, default=1, help="of each of --cases")
     given = parser.parse_args()
-    numbers = run_learner_bench(given.seconds, rounds=given.rounds)
+    if given.cases:
+        numbers = run_cases(given.cases, given.threads, given.seconds, given.rounds)
+    else:
+        numbers = run_learner_bench(given.seconds, rounds=given.rounds)
     text = json.dumps(numbers, indent=2)
     if given.json is not None:
         given.json.write_text(text + "\n", encoding="utf-8")

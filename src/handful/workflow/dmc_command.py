@@ -145,7 +145,9 @@ def _run_beside(
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
     most = given["parallel"] or (min(len(plans), cores) if device == "cpu" else len(plans))
     threads = max(1, cores // most)
-    environment = {"OMP_NUM_THREADS": str(threads), **os.environ}
+    # Mesa's software renderer, too, would take every core in every process.
+    own = {"OMP_NUM_THREADS": str(threads), "LP_NUM_THREADS": str(threads)}
+    environment = {**own, **os.environ}
     waiting, failed = list(plans), []
     running: dict[subprocess.Popen[bytes], Path] = {}
     console.say(
