@@ -40,6 +40,7 @@ ROWS = {
     "limits": "other limits than certified: max_speed_m_s is 0.3, certified 0.6",
 }
 
+NEEDED = {"required": True, "code": "version"}  # who edits a file while this runs is no row here
 STAYS = "none"
 """The row whose agent roslaunch would bring back: it stays, and says why it does nothing."""
 PATIENT = {"max_arm_silence_s": 2.0, "max_camera_silence_s": 2.0, "forgive_silence_s": 2.0}
@@ -83,7 +84,7 @@ def start_row(ros: Graph, name: str, run: RunFolder, folder: Path) -> Row:
     own.pretrained.symlink_to(run.pretrained)
     config, (cell, weights, updates) = run.read_config() or {}, of_run(run)
     now, path = certificates.now(), own.path / "certificate.json"
-    gate: dict[str, Any] = {"required": True, "certificate": str(path)}
+    gate: dict[str, Any] = {**NEEDED, "certificate": str(path)}
     if name == "weights":
         weights = "ab" * 32
     elif name == "config":
@@ -149,14 +150,22 @@ def test_each_way_to_be_refused_is_refused_by_both_with_the_reason(
 
 def act_once(cell: Cell) -> Process:
     """One episode of the agent; whatever a busy machine latches meanwhile, a person resumes."""
-    agent = cell.start_agent("evaluate", episodes=1, config=str(cell.run.config))
+    given = {
+        "run": str(cell.run),
+        "mode": "evaluate",
+        "episodes": 1,
+        "config": str(cell.run.config),
+    }
+    for key, value in given.items():
+        cell.ros.set_param(f"/agent_node/{key}", value)
+    agent = cell.ros.run("agent_node", [sys.executable, str(ROOT / "nodes/agent_node.py")])
 
     def done() -> bool:
         if cell.states.messages and cell.states.last.mode == GuardState.HELD:
             cell.ros.call("guard/resume", Resume, "Ada")
         return not agent.running
 
-    cell.ros.wait_until(done, "the episode to end", 90.0)
+    cell.ros.wait_until(done, "the episode to end", 120.0)
     assert agent.wait(1.0) == 0, agent.output()
     return agent
 
@@ -173,7 +182,7 @@ def test_with_the_right_one_the_loop_closes_and_a_reason_stands_in_for_it(
     ros: Graph, run: RunFolder, cells: list[Cell]
 ) -> None:
     path = run.path / "validation" / "certificate.json"
-    ros.set_param("/gate", {"required": True, "certificate": str(path)})
+    ros.set_param("/gate", {**NEEDED, "certificate": str(path)})
     told = ros.listen("/diagnostics", DiagnosticArray)
     cell = Cell(ros, run, **PATIENT)
     cells.append(cell)
