@@ -1,4 +1,6 @@
-"""What every camera and every arm must do, as tests to inherit: fake, simulated and real alike.
+"""What every camera, arm and teleoperation device must do, as tests to inherit.
+
+Fake, simulated and real alike.
 
 A test class names its device by overriding ``make_cell`` and gets the rest::
 
@@ -17,6 +19,8 @@ from handful.contract import ArmState, Command
 from handful.rig.arm import Arm, ArmError
 from handful.rig.camera import Camera, CameraError, StaleFrameError
 from handful.rig.clock import Clock
+from handful.rig.operator import Intent
+from handful.rig.teleop.device import Device, DeviceError
 
 
 def nothing() -> None:
@@ -238,3 +242,127 @@ class ArmContract:
 
 def _same_target(state: ArmState) -> Command:
     return Command(state.target_p_BT_m.copy(), state.target_yaw_rad, state.target_gripper_m)
+
+
+@dataclass
+class DeviceCell:
+    """A teleoperation device that was not opened yet, and a person's hands on it.
+
+    deadman: press or let go of it. push: full deflection away from the base, or back to rest.
+    press: success, once. unplug, plug: the device is gone, and is back. wait: until what was done
+    must have been seen.
+    """
+
+    device: Device
+    deadman: Callable[[bool], None]
+    push: Callable[[bool], None]
+    press: Callable[[], None]
+    unplug: Callable[[], None]
+    plug: Callable[[], None]
+    wait: Callable[[], None] = nothing
+    dispose: Callable[[], None] = nothing
+    own_deadman: bool = True  # False: a motion key is its own (a terminal knows no held keys)
+    told_at_rest: bool = True  # False: it says nothing at rest, so what is down then is unknown
+
+
+class DeviceContract:
+    """Inherit and override ``make_cell``."""
+
+    def make_cell(self) -> DeviceCell:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def cell(self) -> Iterator[DeviceCell]:
+        cell = self.make_cell()
+        yield cell
+        cell.device.close()
+        cell.dispose()
+
+    def test_reading_before_open_and_after_close_is_refused_by_name(self, cell: DeviceCell) -> None:
+        with pytest.raises(DeviceError, match=cell.device.name):
+            cell.device.read()
+        cell.device.open()
+        cell.device.read()
+        cell.device.close()
+        cell.device.close()
+        with pytest.raises(DeviceError, match=cell.device.name):
+            cell.device.read()
+
+    def test_at_rest_nothing_is_wished(self, cell: DeviceCell) -> None:
+        cell.device.open()
+        cell.wait()
+        wish = cell.device.read()
+        assert not wish.held and not wish.pressed and wish.grip is None
+        assert not wish.move.any() and wish.turn == 0.0
+
+    def test_pushed_with_the_deadman_held_it_goes_that_way_and_no_other(
+        self, cell: DeviceCell
+    ) -> None:
+        cell.device.open()
+        cell.device.read()
+        cell.deadman(True)
+        cell.push(True)
+        cell.wait()
+        wish = cell.device.read()
+        assert wish.held and wish.move == pytest.approx([1.0, 0.0, 0.0], abs=0.02)
+        assert wish.move.shape == (3,) and wish.move.dtype == np.float64
+        cell.push(False)
+        cell.deadman(False)
+        cell.wait()
+        assert not cell.device.read().held
+
+    def test_without_the_deadman_it_holds(self, cell: DeviceCell) -> None:
+        if not cell.own_deadman:
+            return
+        cell.device.open()
+        cell.device.read()
+        cell.push(True)
+        cell.wait()
+        assert not cell.device.read().held
+
+    def test_a_deadman_that_is_down_at_first_sight_must_be_let_go(self, cell: DeviceCell) -> None:
+        if not (cell.own_deadman and cell.told_at_rest):
+            return
+        cell.deadman(True)
+        cell.device.open()
+        cell.deadman(True)
+        cell.wait()
+        assert not cell.device.read().held
+        cell.deadman(False)
+        cell.wait()
+        cell.device.read()
+        cell.deadman(True)
+        cell.wait()
+        assert cell.device.read().held
+
+    def test_a_press_is_told_once(self, cell: DeviceCell) -> None:
+        cell.device.open()
+        cell.device.read()
+        cell.press()
+        cell.wait()
+        assert cell.device.read().pressed == (Intent.SUCCESS,)
+        assert cell.device.read().pressed == ()
+
+    def test_unplugged_in_motion_it_lets_go_says_so_and_comes_back(self, cell: DeviceCell) -> None:
+        cell.device.open()
+        cell.device.read()
+        cell.deadman(True)
+        cell.push(True)
+        cell.wait()
+        assert cell.device.read().held
+        cell.unplug()
+        for _ in range(3):
+            cell.wait()
+            wish = cell.device.read()
+            assert not wish.held and cell.device.name in wish.note
+        cell.plug()
+        cell.wait()
+        assert not cell.device.read().held, "it went on by itself"
+        cell.deadman(False)
+        cell.push(False)
+        cell.wait()
+        cell.device.read()
+        cell.deadman(True)
+        cell.push(True)
+        cell.wait()
+        assert cell.device.read().held

@@ -57,6 +57,17 @@ The workshop: metres, radians, seconds, frames; no torch, no ROS
     rig.edits                what people have said about an episode since
     rig.operator             keys and buttons to what a person wants; one line of status
     rig.terminal             a person's terminal: single keys in, one line that is rewritten
+    rig.teleop.device        the door every hand comes through: a wish, and the deadman
+    rig.teleop.settings      which key, axis and button means what
+    rig.teleop.keynames      a terminal's characters as names of keys
+    rig.teleop.keyboard      held keys to a wish; a terminal's keyboard
+    rig.teleop.pad           axes and buttons to a wish
+    rig.teleop.gamepad       the kernel's joystick file
+    rig.teleop.spacemouse    a SpaceMouse's reports
+    rig.teleop.page_input    what a page says about hands, checked
+    rig.teleop.page          cameras and hands in a browser, one at a time, with a token
+    rig.teleop.drive         a wish to an action; the grip never jumps
+    rig.teleop.make          a device by its name
     rig.playback             and the way back: episodes, in order, whole steps only
     rig.follow               the same while it is being written, step by step
 
@@ -95,6 +106,12 @@ How a run is conducted
     workflow.seeds           who may draw which world, so that no episode is seen twice
     workflow.run_folder      where everything of a run lies
     workflow.collect         demonstrations into the log
+    workflow.teleop          a person drives the twin, and into the log
+    workflow.teleop_desk     what they sit at: a device, a view, keys that say things
+    workflow.teleop_options  ``handful teleop`` and its options
+    workflow.teleop_command  and what it does
+    workflow.teleop_oversee  a person beside the learning agent, who may take over
+    workflow.teleop_person   a program that plays that person
     workflow.pretrain        a learner that has seen them
     workflow.train           the online loop
     workflow.beside          the same in two processes: this one learns from the other's log

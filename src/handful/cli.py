@@ -19,6 +19,7 @@ from handful.workflow.options import (
     run_option,
     settings_options,
 )
+from handful.workflow.teleop_options import intervene_options, teleop
 from handful.workflow.validate_options import validate
 
 _WIDE = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -110,6 +111,7 @@ def pretrain(**given: Any) -> None:
     "[default: 0]",
 )
 @click.option("--resume", is_flag=True, help="Go on with this run; nothing recorded is lost.")
+@intervene_options
 @overwrite_option
 @output_options
 def train(**given: Any) -> None:
@@ -315,6 +317,7 @@ def robot_demo(**given: Any) -> None:
 
 
 cli.add_command(data)
+cli.add_command(teleop)
 register(cli)
 
 
@@ -323,7 +326,3 @@ def _ask(given: dict[str, Any]) -> dict[str, Any]:
     context = click.get_current_context()
     context.find_root().obj = given.get("run_dir") or f"runs/{given.get('task') or 'lift'}"
     return given
-
-
-if __name__ == "__main__":
-    main()

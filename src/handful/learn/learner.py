@@ -96,9 +96,10 @@ class Learner:
         self.replay.begin(observation)
 
     def add(self, transition: Transition) -> None:
-        """What happened next. Only steps that are not demonstrations count as environment steps."""
+        """What happened next. Demonstrations count for nothing; a person's interventions in the
+        agent's own episodes are environment steps, wherever the replay keeps them."""
         self.replay.add(transition)
-        if transition.demo:
+        if transition.demo and not transition.info.get("intervention"):
             return
         self.env_steps += 1
         if transition.last:

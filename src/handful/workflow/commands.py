@@ -41,6 +41,22 @@ def collect_command(given: dict[str, Any]) -> None:
     _json(given, {"run": str(run), "task": recipe.task, **vars(done)})
 
 
+def teleop_command(given: dict[str, Any]) -> None:
+    """``handful teleop``."""
+    from handful.workflow.teleop_command import teleop
+
+    console, run = _begin(given)
+    if not given.get("record"):
+        _json(given, teleop(given, console, run, _recipe(given, run)))
+        return
+    with run.lock():
+        if run.trained:
+            raise RunError(f"{run}: has been trained already; record into another --run")
+        recipe = _recipe(given, run)
+        run.write_config(recipe)
+        _json(given, teleop(given, console, run, recipe))
+
+
 def pretrain_command(given: dict[str, Any]) -> None:
     """``handful pretrain``."""
     from handful.workflow.pretrain import make_ready
@@ -78,6 +94,7 @@ def pretrain_command(given: dict[str, Any]) -> None:
 
 def train_command(given: dict[str, Any]) -> None:
     """``handful train``."""
+    from handful.workflow.teleop_oversee import overseer
     from handful.workflow.train import train
 
     console, run = _begin(given)
@@ -91,7 +108,8 @@ def train_command(given: dict[str, Any]) -> None:
         run.write_config(recipe)
         parts = _parts(recipe, given, console)
         collect(parts, run, recipe.train.demos, console)
-        done = train(parts, run, console)
+        with overseer(given, recipe, console) as overseen:
+            done = train(parts, run, console, overseen)
     console.say(
         f"{run.checkpoint}: {done.env_steps:,} env steps, {done.updates:,} updates, "
         f"{duration(done.wall_s)}; stopped by {done.reason}; success of the last "

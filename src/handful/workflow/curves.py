@@ -3,7 +3,8 @@
 ``curve.jsonl`` is the source of the report. Each line has ``kind``, ``env_steps``, ``updates`` and
 ``wall_s`` (seconds of this run's pre-training and training, over every resume, without checks):
 
-- ``episode``: ``success``, ``length`` [steps], ``rolling_success`` (last 20 episodes), ``seed``
+- ``episode``: ``success``, ``length`` [steps], ``rolling_success`` (last 20 episodes), ``seed``;
+  with a person beside it (``--teleop``) ``intervention_rate``
 - ``update``: the learner's metrics, averaged since the last such line (``docs/metrics.md``), and
   ``updates_per_s``, ``env_steps_per_s``
 - ``check``: ``success_rate``, ``success_low``, ``success_high``, ``episodes`` of an evaluation

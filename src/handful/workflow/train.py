@@ -21,6 +21,7 @@ from handful.workflow.results import wilson
 from handful.workflow.run_folder import RunFolder
 from handful.workflow.seeds import Purpose, episode_seed
 from handful.workflow.settings import TrainSettings
+from handful.workflow.teleop_oversee import Overseer, is_intervention, rate_of, step
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,16 @@ class Trained:
     rolling_success: float
 
 
-def train(parts: Parts, run: RunFolder, console: Console) -> Trained:
+def train(
+    parts: Parts, run: RunFolder, console: Console, overseer: Overseer | None = None
+) -> Trained:
     """Train until a budget or a threshold of ``recipe.train``; goes on where the folder stands.
 
     Everything that happens is in the episode log before anything is learned from it. After a
     kill -9 the whole log is fed to the last checkpoint (or to a newly pre-trained learner when
     there is none yet) and the updates that are owed for it are done before the first new motion.
+
+    overseer: a person who may take over at any tick (``workflow.teleop_oversee``).
 
     Raises:
         Stopped: Ctrl-C or SIGTERM; a checkpoint was saved.
@@ -57,7 +62,7 @@ def train(parts: Parts, run: RunFolder, console: Console) -> Trained:
         with Interrupt() as interrupt:
             ready = make_ready(parts, run, env.spec, console)
             with Curve(run.curve, run.tensorboard) as curve:
-                session = _Session(parts, run, console, curve, ready, interrupt)
+                session = _Session(parts, run, console, curve, ready, interrupt, overseer)
                 return session.run(env)
     finally:
         env.close()
@@ -74,7 +79,9 @@ class _Session:
         curve: Curve,
         ready: Ready,
         interrupt: Interrupt,
+        overseer: Overseer | None = None,
     ) -> None:
+        self.overseer = overseer
         self.parts, self.run_folder, self.console, self.curve = parts, run, console, curve
         self.learner: LearnerLike = ready.learner
         self.ready, self.interrupt = ready, interrupt
@@ -159,7 +166,8 @@ class _Session:
                 bar.update(fed, f"{learner.updates - had:,} owed updates caught up")
                 if episode.complete:
                     self.successes.append(succeeded(episode.transitions[-1]))
-                    self._note_episode(len(episode.transitions), int(episode.info["seed"]))
+                    driven = sum(map(is_intervention, episode.transitions))
+                    self._note_episode(len(episode.transitions), int(episode.info["seed"]), driven)
 
             feed(learner, folder, spec, self._learn, after_episode)
         if fed:
@@ -173,12 +181,16 @@ class _Session:
         recipe, learner = self.parts.recipe, self.learner
         seed = episode_seed(Purpose.TRAIN, recipe.seed, self._next_episode())
         observation = env.reset(seed)
+        if self.overseer is not None:
+            self.overseer.begin(env, seed)
         log.begin(observation, demo=False, info={"seed": seed})
         learner.begin(observation)
-        length = 0
+        length = driven = 0
         while True:
             self.interrupt.check()
-            transition = env.step(learner.act(observation, explore=True))
+            action = learner.act(observation, explore=True)
+            transition = step(env, action, self.overseer, self.interrupt.check)
+            driven += is_intervention(transition)
             log.add(transition)
             learner.add(transition)
             observation, length = transition.next_observation, length + 1
@@ -191,7 +203,7 @@ class _Session:
         log.end()
         if transition.last:
             self.successes.append(succeeded(transition))
-            self._note_episode(length, seed)
+            self._note_episode(length, seed, driven)
         if learner.env_steps - self.saved_at >= self.settings.checkpoint_every_steps:
             self._save("checkpoint")
         return self._over()
@@ -275,7 +287,7 @@ class _Session:
 
     # Small things.
 
-    def _note_episode(self, length: int, seed: int) -> None:
+    def _note_episode(self, length: int, seed: int, driven: int = 0) -> None:
         """A point of the success curve, once an episode, however often it is lived through."""
         if seed not in self.noted:
             self.noted.add(seed)
@@ -285,6 +297,7 @@ class _Session:
                 length=length,
                 rolling_success=self._rolling(WINDOW),
                 seed=seed,
+                **rate_of(driven, length, self.overseer),
             )
 
     def _rolling(self, window: int) -> float:
