@@ -109,6 +109,11 @@ class TestFiles:
         svg = ElementTree.fromstring(path.read_text())
         assert path == tmp_path / "line_walk/curl/curve.svg"
         said = " ".join(svg.itertext())
+        write(tmp_path, plan(1, method="state"), 700.0, 800.0)
+        files = write_plots(read_runs(tmp_path), [known])
+        assert files[-1] == tmp_path / "line_walk/curve.svg" and len(files) == 3
+        both = " ".join(ElementTree.fromstring(files[-1].read_text()).itertext())
+        assert "curl: mean of 2 seeds" in both and "state: mean of 1 seed" in both
         assert "mean of 2 seeds" in said and "P <1>: 250" in said and "seed 2" in said
 
 

@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from handful.workflow.charts import PALETTE, Series, line_chart
+from handful.workflow.charts import FAINT, INK, PALETTE, Series, line_chart
 from handful.workflow.dmc_plan import Plan
 from handful.workflow.dmc_published import Published
 from handful.workflow.dmc_train import Look
@@ -134,9 +134,7 @@ def plot(runs: Sequence[Run], published: Sequence[Published]) -> str:
         Series(f"seed {run.head['seed']}", run.points, PALETTE[0], width=1.0, opacity=0.45)
         for run in runs
     ]
-    marks = sorted(set.intersection(*({mark for mark, _ in run.points} for run in runs)))
-    means = [(mark, statistics.fmean(_known(run.at(mark) for run in runs))) for mark in marks]
-    series.append(Series(f"mean of {len(runs)}", means, PALETTE[0], width=2.4))
+    series.append(Series(f"mean of {len(runs)}", _means(runs), PALETTE[0], width=2.4))
     reach = max((mark for run in runs for mark, _ in run.points), default=0)
     told = [f"{task}, {name}: mean of {len(runs)} seed{'s' if len(runs) > 1 else ''}"]
     for index, known in enumerate(published):
@@ -147,12 +145,27 @@ def plot(runs: Sequence[Run], published: Sequence[Published]) -> str:
         point = [(known.env_steps, found[0])]
         series.append(Series(known.name, point, colour, dots=True, line=False))
         told.append(f"o {known.name}: {found[0]:g}")
-    chart = line_chart(
-        series, x_label="environment steps", y_label="return", y_range=(0.0, _top(series))
-    )
+    return _file(series, told)
+
+
+def plot_task(groups: Sequence[Sequence[Run]]) -> str:
+    """All names of one task in one SVG file, the mean over seeds of each: pixels beside states."""
+    series, told = [], [str(groups[0][0].head["task"])]
+    for index, runs in enumerate(groups):
+        name, colour = runs[0].head["name"], PALETTE[index % len(PALETTE)]
+        series.append(Series(name, _means(runs), colour))
+        told.append(f"{name}: mean of {len(runs)} seed{'s' if len(runs) > 1 else ''}")
+    return _file(series, told, [FAINT, *(s.colour for s in series)])
+
+
+def _file(series: Sequence[Series], told: Sequence[str], colours: Sequence[str] = ()) -> str:
+    """A chart that stands alone, with lines of words in its corner."""
+    ys = [y for s in series for _, y in s.points if y is not None]
+    y_range = (min([0.0, *ys]), _top(series))
+    chart = line_chart(series, x_label="environment steps", y_label="return", y_range=y_range)
     words = "".join(
-        f'<text class="name" x="60" y="{24 + 16 * i}">{_escape(line)}</text>'
-        for i, line in enumerate(told)
+        f'<text class="name" x="60" y="{24 + 16 * i}" style="fill:{colour}">{_escape(line)}</text>'
+        for i, (line, colour) in enumerate(zip(told, colours or [INK] * len(told), strict=True))
     )
     chart = chart.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
     first = chart.index(">") + 1
@@ -160,14 +173,26 @@ def plot(runs: Sequence[Run], published: Sequence[Published]) -> str:
 
 
 def write_plots(runs: Sequence[Run], published: Sequence[Published]) -> list[Path]:
-    """``curve.svg`` beside the CSVs of each task and name; the files."""
+    """``curve.svg`` beside the CSVs of each task and name, and in each task's folder; the files."""
     folders: dict[Path, list[Run]] = {}
     for run in runs:
         if run.points:
             folders.setdefault(run.path.parent, []).append(run)
     for folder, together in folders.items():
         write_text(folder / "curve.svg", plot(together, published))
-    return [folder / "curve.svg" for folder in folders]
+    tasks: dict[Path, list[list[Run]]] = {}
+    for folder, together in folders.items():
+        tasks.setdefault(folder.parent, []).append(together)
+    several = {folder: groups for folder, groups in tasks.items() if len(groups) > 1}
+    for folder, groups in several.items():
+        write_text(folder / "curve.svg", plot_task(groups))
+    return [folder / "curve.svg" for folder in (*folders, *several)]
+
+
+def _means(runs: Sequence[Run]) -> list[tuple[float, float | None]]:
+    """The mean over seeds at the marks that all of them have come to."""
+    marks = sorted(set.intersection(*({mark for mark, _ in run.points} for run in runs)))
+    return [(mark, statistics.fmean(_known(run.at(mark) for run in runs))) for mark in marks]
 
 
 def _top(series: Sequence[Series]) -> float:
