@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from handful.config import ConfigError, Settings
@@ -14,6 +14,7 @@ from handful_twin.bodies import Body, Box, Pose
 
 Array = NDArray[np.float64]
 Vector = tuple[float, float, float]
+Plane = tuple[float, float]
 CUBE_RGB: Vector = (0.80, 0.13, 0.11)
 _DRAWS = 1000
 
@@ -36,10 +37,10 @@ class TaskSettings(Settings):
         names = type(self).model_fields
         for low in (name for name in names if name.endswith("_min_m")):
             high = low.removesuffix("_min_m") + "_max_m"
-            edges = getattr(self, low), getattr(self, high, None)
-            if not all(isinstance(edge, tuple) for edge in edges):
+            below, above = getattr(self, low), getattr(self, high, None)
+            if not (isinstance(below, tuple) and isinstance(above, tuple)):
                 continue
-            if any(a > b for a, b in zip(*edges, strict=True)):
+            if any(a > b for a, b in zip(below, above, strict=True)):
                 raise ValueError(f"{low} must not be above {high} on any axis")
         if not 0.0 <= self.start_gripper_m[0] <= self.start_gripper_m[1] <= 0.08:
             raise ValueError("start_gripper_m must be two openings in rising order within 0..0.08")
@@ -194,7 +195,7 @@ def on_table(xy_m: Array, z_m: float = 0.0, yaw_rad: float = 0.0) -> Pose:
 
 
 def draw_apart(
-    rng: np.random.Generator, low_m: ArrayLike, high_m: ArrayLike, from_m: Array, apart_m: float
+    rng: np.random.Generator, low_m: Plane, high_m: Plane, from_m: Array, apart_m: float
 ) -> Array:
     """An (x, y) of a box, uniform among those at least ``apart_m`` from another.
 
