@@ -165,9 +165,6 @@ def evaluate(**given: Any) -> None:
     commands.evaluate_command(given)
 
 
-cli.add_command(validate)
-
-
 @cli.command(short_help="Write one HTML page about a run, or several.")
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
@@ -316,13 +313,17 @@ def robot_demo(**given: Any) -> None:
     commands.robot_demo_command(given)
 
 
-cli.add_command(data)
-cli.add_command(teleop)
+for command in (validate, data, teleop):
+    cli.add_command(command)
 register(cli)
 
 
 def _ask(given: dict[str, Any]) -> dict[str, Any]:
     """Remember the run for the sentence after Ctrl-C."""
-    context = click.get_current_context()
-    context.find_root().obj = given.get("run_dir") or f"runs/{given.get('task') or 'lift'}"
+    folder = given.get("run_dir") or f"runs/{given.get('task') or 'lift'}"
+    click.get_current_context().find_root().obj = folder
     return given
+
+
+if __name__ == "__main__":
+    main()
