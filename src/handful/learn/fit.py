@@ -18,6 +18,11 @@ def impossible(s: "AgentSettings") -> Iterator[str]:
         )
     if s.encoder.trained_by == "contrast" and s.contrast.weight == 0.0:
         yield "encoder.trained_by: contrast needs contrast.weight above 0; nothing else trains it"
+    if s.contrast.double_step and not s.contrast.sequential:
+        yield (
+            "contrast.double_step needs contrast.sequential: true; in a joint backward the eye "
+            "has one optimiser, the critic's"
+        )
     if s.from_state:
         yield from _impossible_from_state(s)
         return
