@@ -8,15 +8,17 @@ The hand H moves, the camera C sees a board O, and nothing but what is bolted to
 which is one equation, ``X_BH`` having been turned round for the second. First in closed form (Park
 and Martin, "Robot sensor calibration: solving AX=XB on the Euclidean group", 1994), over the pairs
 of views that can be true; then Gauss-Newton on all corners [px], with the weights of Huber (1964)
-for each view, so that a bad view or two cost nothing.
+for each view, so that a bad view or two cost nothing. A lens that was fitted to the same pictures
+is fitted on: the arm knows how far it went, which pictures of a board alone tell badly, and half a
+percent of focal length is a quarter of a centimetre of distance.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from handful.rig.board import BoardError, Sighting, project
+from handful.rig.board import BoardError, Sighting, board_pose, project
 from handful.rig.calibration import Calibration
 from handful.rig.geometry import exp, invert, log_so3, pose
 
@@ -35,7 +37,8 @@ _ITERATIONS = 20
 _ARM_SIGMA_M = 1.0e-3
 _ARM_SIGMA_RAD = 1.0e-3
 _CORNER_SIGMA_PX = 0.2
-_STEP = 1.0e-6  # of the numeric derivative [m, rad]
+_STEP = 1.0e-6  # of the numeric derivative [m, rad, _LENS_UNITS]
+_LENS_UNITS = np.array([1e3, 1e3, 1e3, 1e3, 1.0, 1.0, 1.0, 1.0])  # f, middle [px]; k1 k2 t1 t2
 
 
 @dataclass(frozen=True)
@@ -53,13 +56,15 @@ class View:
 class HandEye:
     """Where the camera is.
 
-    X_HC: (4, 4) camera in hand (or in base). X_BO: (4, 4) board in base (or in hand).
+    lens: as it was given, or fitted on. X_HC: (4, 4) camera in hand (or in base). X_BO: (4, 4)
+    board in base (or in hand).
     views_px, views_m, views_rad: name -> root mean square miss of the corners, and how far the
     board is from where the others say it is. bad: names of views that were left out. sigma_m,
     sigma_rad: standard deviation of the camera's position and rotation, by leaving one view out at
     a time (jackknife), so arm, board and corners all speak.
     """
 
+    lens: Calibration
     X_HC: Array
     X_BO: Array
     views_px: dict[str, float]
@@ -70,8 +75,11 @@ class HandEye:
     sigma_rad: float
 
 
-def solve(views: list[View], lens: Calibration) -> HandEye:
+def solve(views: list[View], lens: Calibration, free_lens: bool = False) -> HandEye:
     """The camera's place from at least ``LEAST_VIEWS`` views.
+
+    Args:
+        free_lens: fit focal lengths, middle and four coefficients of distortion too, from here.
 
     Raises:
         BoardError: too few views, a hand that turned about one axis only, or too many views that
@@ -84,8 +92,8 @@ def solve(views: list[View], lens: Calibration) -> HandEye:
     _check_turns(views)
     X_HC = _closed_form(views)
     X_BO = _middle([v.X_BH @ X_HC @ v.X_CO for v in views])
-    X_HC, X_BO = _refine(views, lens, X_HC, X_BO)
-    miss = {v.name: _miss_px(v, lens, X_HC, X_BO) for v in views}
+    state = _refine(views, _State(X_HC, X_BO, lens, free_lens))
+    miss = {v.name: _miss_px(v, state) for v in views}
     limit_px = max(_BAD_VIEW_PX, _BAD_VIEW * float(np.median(list(miss.values()))))
     bad = [v.name for v in views if miss[v.name] > limit_px]
     kept = [v for v in views if v.name not in bad]
@@ -95,13 +103,15 @@ def solve(views: list[View], lens: Calibration) -> HandEye:
             "pictures and poses belong together, was the arm still, and did nothing slip?"
         )
     _check_turns(kept)
-    X_HC, X_BO = _refine(kept, lens, X_HC, X_BO)
-    sigma_m, sigma_rad = _jackknife(kept, lens, X_HC, X_BO)
-    apart = {v.name: invert(X_BO) @ v.X_BH @ X_HC @ v.X_CO for v in views}
+    state = _refine(kept, state)
+    sigma_m, sigma_rad = _jackknife(kept, state)
+    X_HC, X_BO = state.X_HC, state.X_BO
+    apart = {v.name: invert(X_BO) @ v.X_BH @ X_HC @ _board(v, state) for v in views}
     return HandEye(
+        lens=state.lens,
         X_HC=X_HC,
         X_BO=X_BO,
-        views_px={v.name: _miss_px(v, lens, X_HC, X_BO) for v in views},
+        views_px={v.name: _miss_px(v, state) for v in views},
         views_m={name: float(np.linalg.norm(X[:3, 3])) for name, X in apart.items()},
         views_rad={name: float(np.linalg.norm(log_so3(X[:3, :3]))) for name, X in apart.items()},
         bad=bad,
@@ -196,65 +206,97 @@ def _middle(poses: list[Array]) -> Array:
     return centre
 
 
-def _refine(views: list[View], lens: Calibration, X_HC: Array, X_BO: Array) -> tuple[Array, Array]:
-    """Gauss-Newton on the corners of all views, both poses at once, a view's weight by its miss."""
+@dataclass(frozen=True)
+class _State:
+    """All that is sought."""
+
+    X_HC: Array
+    X_BO: Array
+    lens: Calibration
+    free_lens: bool
+
+    @property
+    def size(self) -> int:
+        return 20 if self.free_lens else 12
+
+    def moved(self, step: Array) -> "_State":
+        """A step (size,): two twists [m, rad], then the lens in units of ``_LENS_UNITS``."""
+        lens = self.lens
+        if self.free_lens:
+            own = step[12:] * _LENS_UNITS
+            K, D = lens.K.copy(), lens.D.copy()
+            K[[0, 1, 0, 1], [0, 1, 2, 2]] += own[:4]
+            D[:4] += own[4:]
+            lens = replace(lens, K=K, D=D, P=np.hstack([K, np.zeros((3, 1))]))
+        X_HC, X_BO = self.X_HC @ exp(step[:6]), self.X_BO @ exp(step[6:12])
+        return _State(X_HC, X_BO, lens, self.free_lens)
+
+
+def _refine(views: list[View], state: _State) -> _State:
+    """Gauss-Newton on the corners of all views, everything at once, a view's weight by its miss."""
     for _ in range(_ITERATIONS):
-        normal, gradient = np.zeros((12, 12)), np.zeros(12)
-        parts = [_linear(view, lens, X_HC, X_BO) for view in views]
+        normal, gradient = np.zeros((state.size, state.size)), np.zeros(state.size)
+        parts = [_linear(view, state) for view in views]
         miss = np.array([np.sqrt((r @ r) / len(r)) for r, _ in parts])
         knee = max(0.5, 2.0 * float(np.median(miss)))
         for (r, J), size in zip(parts, miss, strict=True):
             weight = min(1.0, knee / size)
             normal += weight * J.T @ J
             gradient += weight * J.T @ r
-        step = -np.linalg.solve(normal, gradient)
-        X_HC, X_BO = X_HC @ exp(step[:6]), X_BO @ exp(step[6:])
-        if float(np.abs(step).max()) < 1e-8:
+        step = np.asarray(-np.linalg.solve(normal, gradient), np.float64)
+        state = state.moved(step)
+        if float(np.abs(step[:12]).max()) < 1e-8:
             break
-    return X_HC, X_BO
+    return state
 
 
-def _linear(view: View, lens: Calibration, X_HC: Array, X_BO: Array) -> tuple[Array, Array]:
-    """Misses (2 N,) of one view and how they change (2 N, 12) with the two poses, both whitened.
+def _linear(view: View, state: _State) -> tuple[Array, Array]:
+    """Misses (2 N,) of one view and how they change (2 N, size) with what is sought, whitened.
 
     The arm's own error moves all corners of a view together, so a view is divided by the root of
     its covariance, corner noise plus the arm's noise as the camera sees it.
     """
-
-    def px(hand: Array, board: Array, arm: Array) -> Array:
-        return project(view.seen.points_m, invert(view.X_BH @ arm @ hand) @ board, lens).ravel()
-
-    still = np.eye(4)
-
-    here = px(X_HC, X_BO, still)
-    J, noise = np.empty((here.size, 12)), np.empty((here.size, 6))
+    here = _px(view, state)
+    J, noise = np.empty((here.size, state.size)), np.empty((here.size, 6))
+    for k in range(state.size):
+        step = np.zeros(state.size)
+        step[k] = _STEP
+        J[:, k] = (_px(view, state.moved(step)) - here) / _STEP
     sigma = np.repeat([_ARM_SIGMA_M, _ARM_SIGMA_RAD], 3)
     for k in range(6):
         step = np.zeros(6)
         step[k] = _STEP
-        J[:, k] = (px(X_HC @ exp(step), X_BO, still) - here) / _STEP
-        J[:, 6 + k] = (px(X_HC, X_BO @ exp(step), still) - here) / _STEP
-        noise[:, k] = sigma[k] * (px(X_HC, X_BO, exp(step)) - here) / _STEP
+        noise[:, k] = sigma[k] * (_px(view, state, exp(step)) - here) / _STEP
     covariance = noise @ noise.T + _CORNER_SIGMA_PX**2 * np.eye(here.size)
     root = np.linalg.cholesky(covariance)
     both = np.linalg.solve(root, np.column_stack([here - view.seen.corners_px.ravel(), J]))
     return both[:, 0], both[:, 1:]
 
 
-def _miss_px(view: View, lens: Calibration, X_HC: Array, X_BO: Array) -> float:
-    px = project(view.seen.points_m, invert(view.X_BH @ X_HC) @ X_BO, lens)
-    return float(np.sqrt(((px - view.seen.corners_px) ** 2).sum(axis=1).mean()))
+def _px(view: View, state: _State, arm: Array | None = None) -> Array:
+    """Where the corners should be (2 N,), the arm being off by ``arm`` (4, 4)."""
+    X_BH = view.X_BH if arm is None else view.X_BH @ arm
+    X_CO = invert(X_BH @ state.X_HC) @ state.X_BO
+    return project(view.seen.points_m, X_CO, state.lens).ravel()
 
 
-def _jackknife(
-    views: list[View], lens: Calibration, X_HC: Array, X_BO: Array
-) -> tuple[float, float]:
+def _board(view: View, state: _State) -> Array:
+    """X_CO by the picture alone; through a lens that has changed it is looked for again."""
+    return board_pose(view.seen, state.lens)[0] if state.free_lens else view.X_CO
+
+
+def _miss_px(view: View, state: _State) -> float:
+    apart = (_px(view, state) - view.seen.corners_px.ravel()).reshape(-1, 2)
+    return float(np.sqrt((apart**2).sum(axis=1).mean()))
+
+
+def _jackknife(views: list[View], state: _State) -> tuple[float, float]:
     """Standard deviation of position [m] and rotation [rad] (Efron and Stein 1981).
 
     Without one view the solution moves by one Gauss-Newton step from here, to first order.
     """
     n = len(views)
-    parts = [_linear(view, lens, X_HC, X_BO) for view in views]
+    parts = [_linear(view, state) for view in views]
     normals = [J.T @ J for _, J in parts]
     gradients = [J.T @ r for r, J in parts]
     normal, gradient = np.sum(normals, axis=0), np.sum(gradients, axis=0)

@@ -168,9 +168,9 @@ def measure(
     views = _views(taken, seen, known, on_hand, set(fit.dropped) if fit is not None else set())
     if not any(view.X_BH is not None for view in taken):
         return Measured(known, fit, None, None, unseen, len(taken))
-    place = solve(views, known)
+    place = solve(views, known, free_lens=fit is not None)
     mount = mount_of(frames[1] if on_hand else frames[0], place.X_HC)
-    return Measured(known, fit, place, mount, unseen, len(taken))
+    return Measured(place.lens, fit, place, mount, unseen, len(taken))
 
 
 def write_camera(measured: Measured, name: str, path: Path) -> None:

@@ -22,7 +22,7 @@ from handful.workflow.errors import RunError
 Array = NDArray[np.float64]
 
 _SIZES = {"position": 3, "yaw": 2, "gripper": 1, "velocity": 3, "target_offset": 3}
-_TAIL_S = 1.0  # how much longer the twin plays than the recording lasts
+_TAIL_S = 0.25  # how much longer the twin plays than the recording lasts
 _SETTLE_S = 0.05
 
 
