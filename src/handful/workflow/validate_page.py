@@ -73,7 +73,7 @@ def _header(certificate: Certificate) -> str:
 
 
 def _tiles(severities: list[dict[str, Any]]) -> str:
-    tiles = [(f"{s['success_rate']:.0%}", f"success, {s['name']}") for s in severities]
+    tiles = [(f"{100 * s['success_rate']:.0f} %", f"success, {s['name']}") for s in severities]
     total = sum(s["commands"] for s in severities)
     worst = max(s["max_measured_speed_m_s"] for s in severities)
     push = max(s["max_force_n"] for s in severities)
@@ -92,6 +92,7 @@ def _tiles(severities: list[dict[str, Any]]) -> str:
 
 def _severities(severities: list[dict[str, Any]], thresholds: dict[str, Any]) -> str:
     names = [s["name"] for s in severities]
+    steps = sum(not s["explore"] for s in severities)
     success = ladder(
         names,
         [(s["success_rate"], s["success_low"], s["success_high"]) for s in severities],
@@ -99,6 +100,7 @@ def _severities(severities: list[dict[str, Any]], thresholds: dict[str, Any]) ->
         1.0,
         "success",
         percent=True,
+        steps=steps,
     )
     speed = ladder(
         names,
@@ -106,6 +108,7 @@ def _severities(severities: list[dict[str, Any]], thresholds: dict[str, Any]) ->
         [thresholds["max_speed_m_s"]] * len(names),
         1.15 * max(thresholds["max_speed_m_s"], *(s["max_measured_speed_m_s"] for s in severities)),
         "m/s",
+        steps=steps,
     )
     most_n = thresholds["max_force_n"]
     force = ladder(
@@ -114,6 +117,7 @@ def _severities(severities: list[dict[str, Any]], thresholds: dict[str, Any]) ->
         [most_n] * len(names),
         1.15 * max(most_n or 1.0, *(s["max_force_n"] for s in severities)),
         "N",
+        steps=steps,
     )
     return section(
         "Over severity",
@@ -264,8 +268,12 @@ def ladder(
     most: float,
     unit: str,
     percent: bool = False,
+    steps: int | None = None,
 ) -> str:
-    """A curve over named steps, as SVG: (value, low, high) with its interval and its limit."""
+    """A curve over named steps, as SVG: (value, low, high) with its interval and its limit.
+
+    steps: so many belong to the curve; those after them stand for themselves.
+    """
     plot = Plot(360, 250, (0.0, float(len(names))), (0.0, most))
     base, body = plot.height - plot.bottom, list[str]()
     for tick in charts.ticks(0.0, most, 4):
@@ -287,7 +295,10 @@ def ladder(
                 f'<line x1="{x - 22:.1f}" x2="{x + 22:.1f}" y1="{y:.1f}" y2="{y:.1f}" '
                 f'stroke="{BAD}" stroke-width="2" stroke-dasharray="5 3"/>'
             )
-    way = "L".join(f"{x:.1f} {plot.y(v[0]):.1f}" for x, v in zip(xs, values, strict=True))
+    joined = (
+        zip(xs, values, strict=True) if steps is None else zip(xs[:steps], values, strict=False)
+    )
+    way = "L".join(f"{x:.1f} {plot.y(v[0]):.1f}" for x, v in joined)
     body.append(f'<path d="M{way}" fill="none" stroke="{PALETTE[0]}" stroke-opacity="0.35"/>')
     for x, (value, low, high) in zip(xs, values, strict=True):
         body.append(
