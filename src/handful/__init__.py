@@ -189,6 +189,7 @@ The wire: the doors to ROS, and the only room that knows it
     wire.clock               ROS time, which may be simulated and may go back
     wire.parameters          settings of a node, from a file or the parameter server
     wire.operator            a person's say: keys, gamepad, the guard's services
+    wire.teleop              a person's hands: any device or topic to teleop/action
     wire.twin                the twin behind the topics of cameras and arm
     wire.twin_script         its scripted demonstrator, who acts as a person would
     wire.twin_mounts         where its cameras are bolted on, as /tf_static

@@ -6,9 +6,12 @@ import pty
 import subprocess
 import sys
 import termios
+import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
+import numpy as np
 import pytest
 from graph import NO_ROS, ROOT, Graph, Process
 
@@ -18,7 +21,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from sensor_msgs.msg import Joy
 from std_msgs.msg import String
 
-from handful.msg import AgentStatus, Episode, EpisodeEvent, GuardState
+from handful.msg import Action, AgentStatus, ArmState, Episode, EpisodeEvent, GuardState
 
 GUARD = """
 import rospy
@@ -263,3 +266,97 @@ def test_without_a_terminal_it_waits_for_buttons_and_says_so(ros: Graph, operato
     values = {v.key: v.value for s in array.status for v in s.values}
     assert values["keyboard"] == "False"
     report.close()
+
+
+def pad(*down: int, forward: float = 0.0) -> Joy:
+    """As joy_node says it: up is positive, a trigger rests at +1."""
+    axes = [0.0, forward, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0]
+    return Joy(axes=axes, buttons=[int(k in down) for k in range(11)])
+
+
+def test_it_drives_while_the_deadman_is_held_and_rests_when_it_is_let_go(
+    ros: Graph, guard: Process
+) -> None:
+    group = {"device": "joy", "max_silence_s": 0.5}
+    own = (
+        "joy:=hand",
+        "arm/state:=hand_arm",
+        "teleop/action:=hand_action",
+        "operator/status:=hand_line",
+    )
+    node = ros.start("operator_node", *own, name="driver", teleop=group)
+    actions, lines = ros.listen("hand_action", Action), ros.listen("hand_line", String)
+    stops = ros.listen("guard/request_stop", String)
+    arm, hand = ros.talk("hand_arm", ArmState, listeners=1), ros.talk("hand", Joy, listeners=1)
+    state = ArmState(target_gripper_m=0.08)
+    state.target.orientation.x = 1.0
+    state.tool.orientation.x = 1.0
+    arm.repeat(state, 20.0)
+    hand.repeat(pad(forward=1.0), 20.0)
+    assert actions.silent(0.6), "it drove without the deadman"
+    hand.repeat(pad(4, forward=1.0), 20.0)
+    driven = actions.wait(3)[-1]
+    assert driven.source == "teleop" and not driven.rest
+    assert list(driven.values) == pytest.approx([1.0, 0.0, 0.0, 1.0]), (
+        "away from the base, grip kept"
+    )
+    lines.wait_for(lambda m: "teleop drives" in m.data)
+    hand.repeat(pad(forward=1.0), 20.0)
+    actions.wait_for(lambda m: m.rest)
+    actions.forget()
+    assert actions.silent(0.5)
+    hand.repeat(pad(4, forward=-1.0), 20.0)
+    actions.wait_for(lambda m: list(m.values)[:1] == [-1.0])
+    hand.hush()  # pulled out
+    actions.wait_for(lambda m: m.rest)
+    lines.wait_for(lambda m: "is silent" in m.data)
+    hand.repeat(pad(4), 20.0)
+    actions.forget()
+    assert actions.silent(0.5), "a deadman that was down when the pad came back moved the arm"
+    hand.repeat(pad(1), 20.0)
+    assert stops.wait(1)[0].data == "joy: stop"
+    assert node.stop() == 0
+    for ear in (actions, lines, stops):
+        ear.close()
+    arm.hush()
+    hand.hush()
+
+
+def test_a_step_a_person_drove_comes_back_to_the_agent_as_theirs(monkeypatch: Any) -> None:
+    from handful.config import load
+    from handful.contract import Observation
+    from handful.msg import Verdict
+    from handful.rig.settings import RigSettings
+    from handful.wire import gate as wired
+
+    sent: list[Action] = []
+
+    class Topic:
+        def __init__(self, *_: Any, **__: Any) -> None: ...
+        def publish(self, message: Action) -> None:
+            sent.append(message)
+            status = Verdict.REFUSED if refuses else Verdict.OK
+            gate._on_verdict(verdict("agent", message.sequence, status, 0.0))
+
+    def verdict(source: str, sequence: int, status: int, forward: float) -> Verdict:
+        said = Verdict(sequence=sequence, source=source, status=status, reason="x")
+        said.executed, said.step_m = [forward, 0.0, 0.0, 1.0], [0.0, 0.0, 0.0]
+        said.tool.orientation.x = 1.0
+        return said
+
+    monkeypatch.setattr(wired.rospy, "Publisher", Topic)
+    monkeypatch.setattr(wired.rospy, "Subscriber", Topic)
+    gate, seen = wired.AgentGate(load(RigSettings, "rig")), Observation({}, np.zeros(0), 0.0)
+    refuses = False
+    mine = gate.submit(np.zeros(4), seen)
+    assert mine.status == "ok" and not mine.by_person
+    refuses = True
+    nobody = gate.submit(np.zeros(4), seen)
+    assert nobody.status == "refused" and not nobody.by_person, "refused for another reason"
+    late = threading.Timer(
+        0.02, lambda: gate._on_verdict(verdict("teleop", 9, Verdict.SLOWED, 0.5))
+    )
+    late.start()
+    theirs = gate.submit(np.zeros(4), seen)
+    assert theirs.by_person and theirs.executed[0] == np.float32(0.5) and not theirs.latched
+    late.join()

@@ -150,11 +150,13 @@ class CellEnv:
             discount=self.table.discount,
             next_observation=tick.observation,
             last=self.table.last,
+            demo=judged.by_person,
             info={
                 "success": self.table.reward > 0.0,
                 "at_goal": met,
                 "verdict": judged.status,
                 "said_by": said.by,
+                **({"intervention": True} if judged.by_person else {}),
             },
             asked=np.array(action, np.float32),
         )

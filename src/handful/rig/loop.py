@@ -23,7 +23,7 @@ class Judged:
     executed: (A,) float32 in [-1, 1], what was sent mapped back, **not** the wish. step_m: (3,) how
     far the target moved [m]. status: of ``rig.guard.Status`` or a further word of the guard's
     process. held: the wish was refused and the arm stands. latched: and will, until a person
-    resumes.
+    resumes. by_person: it was not the wish that was sent but what a person wanted meanwhile.
     """
 
     executed: NDArray[np.float32]
@@ -32,6 +32,7 @@ class Judged:
     reason: str
     held: bool = False
     latched: bool = False
+    by_person: bool = False
 
 
 class Gate(Protocol):

@@ -198,6 +198,7 @@ class Seen:
     episode: str = ""
     agent: str = ""
     said: str = ""
+    teleop: str = ""
 
 
 def spoken(settings: OperatorSettings, word: str) -> Intent | None:
@@ -236,7 +237,7 @@ def status_line(seen: Seen, width: int = 200) -> str:
 
 
 def _texts(seen: Seen) -> tuple[tuple[str, str], ...]:
-    return ("episode", seen.episode), ("agent", seen.agent)
+    return ("episode", seen.episode), ("agent", seen.agent), ("teleop", seen.teleop)
 
 
 def _once(what: str, values: list[str] | list[int]) -> None:

@@ -6,6 +6,7 @@
 import threading
 import time
 from collections import deque
+from dataclasses import replace
 
 import numpy as np
 import rospy
@@ -24,6 +25,7 @@ ANSWER_S = 0.1
 _FRESH_S = 0.08
 """A guard that was not heard for so long is not asked for more [s]: four of its commands. Shorter
 than ``ANSWER_S``, so that a guard that did not answer is not taken for one that would."""
+_SHARE = 0.6  # of a period: so long is a person's next step waited for; the beat stays the beat
 REMEMBERED = 100
 """Latencies that are kept."""
 
@@ -80,6 +82,8 @@ class AgentGate:
         self._source, self._sequence = source, 0
         self._answered = threading.Condition()
         self._answer: messages.Judged | None = None
+        self._person: tuple[float, messages.Judged] | None = None
+        self._period_s = settings.period_s
         self.latencies_s: deque[float] = deque(maxlen=REMEMBERED)
         self.all_latencies_s: list[float] = []
         self._actions = rospy.Publisher(f"{source}/action", Action, queue_size=2, tcp_nodelay=True)
@@ -111,6 +115,9 @@ class AgentGate:
 
     def submit(self, action: ArrayLike, seen: Observation) -> Judged:
         """Publish ``action`` (A,) and wait for the verdict on it.
+
+        Refused because a person drives (``teleop/action``), it is their step that comes back,
+        marked ``by_person``: that is what the arm does in this tick.
 
         Raises:
             ActionError: wrong shape or not finite; nothing was sent, and the guard holds the arm
@@ -146,9 +153,26 @@ class AgentGate:
             answer = self._answer
         self.latencies_s.append(answer.stamp_s - seen.stamp_s)
         self.all_latencies_s.append(answer.stamp_s - seen.stamp_s)
-        return judged(answer)
+        person = self._persons() if answer.status == "refused" else None
+        return judged(answer) if person is None else replace(judged(person), by_person=True)
+
+    def _persons(self) -> messages.Judged | None:
+        """The person's step of this tick: the next one ruled on, else one that just was."""
+        now_s = time.monotonic()
+        with self._answered:
+            self._answered.wait_for(
+                lambda: self._person is not None and self._person[0] > now_s,
+                _SHARE * self._period_s,
+            )
+            if self._person is None or self._person[0] < now_s - self._period_s:
+                return None
+            return self._person[1]
 
     def _on_verdict(self, message: Verdict) -> None:
+        if message.source == "teleop" and message.reason != "rests":
+            with self._answered:
+                self._person = (time.monotonic(), messages.verdict(message))
+                self._answered.notify_all()
         if message.source != self._source:
             return
         answer = messages.verdict(message)

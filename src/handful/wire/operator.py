@@ -28,16 +28,20 @@ from handful.rig.operator import (
     spoken,
     status_line,
 )
+from handful.rig.settings import RigSettings
+from handful.rig.teleop.settings import TeleopSettings
 from handful.rig.terminal import Terminal
 from handful.srv import Halt, Resume
 from handful.wire.messages import header
 from handful.wire.node import Level, Node, settings
+from handful.wire.teleop import TOPICS, make_driver
 
 EVENTS = {
     Intent.BEGIN: wire.EpisodeEvent.BEGIN,
     Intent.END: wire.EpisodeEvent.END,
     Intent.SUCCESS: wire.EpisodeEvent.SUCCESS,
     Intent.FAILURE: wire.EpisodeEvent.FAILURE,
+    Intent.REDO: wire.EpisodeEvent.END,  # the recorder keeps it apart, and the next one begins
 }
 _MODES = {
     wire.GuardState.READY: "ready",
@@ -51,10 +55,22 @@ _LOOK_S = 0.05
 
 
 class OperatorServer:
-    """One person's say. ``start`` listens; ``attend`` reads keys until the node shuts down."""
+    """One person's say. ``start`` listens; ``attend`` reads keys until the node shuts down.
 
-    def __init__(self, chosen: OperatorSettings, terminal: Terminal) -> None:
+    teleop, rig: what they drive with, if they drive.
+    """
+
+    def __init__(
+        self,
+        chosen: OperatorSettings,
+        terminal: Terminal,
+        teleop: TeleopSettings | None = None,
+        rig: RigSettings | None = None,
+    ) -> None:
         self._settings, self._terminal = chosen, terminal
+        self._teleop = teleop or TeleopSettings()
+        rig = rig or RigSettings()
+        self._driver = make_driver(self._teleop, chosen, rig, terminal, self._do)
         self._keyboard, self._buttons = Keyboard(chosen), Buttons(chosen)
         self._lock = threading.Lock()
         self._calls: queue.SimpleQueue[tuple[Intent, str]] = queue.SimpleQueue()
@@ -73,13 +89,18 @@ class OperatorServer:
         rospy.Subscriber("guard/state", wire.GuardState, self._on_guard, queue_size=1)
         rospy.Subscriber("episode", wire.Episode, self._on_episode, queue_size=1)
         rospy.Subscriber("agent/status", wire.AgentStatus, self._on_agent, queue_size=1)
-        rospy.Subscriber("joy", Joy, self._on_joy, queue_size=50, tcp_nodelay=True)
+        if self._teleop.device not in TOPICS:  # whose buttons mean other things
+            rospy.Subscriber("joy", Joy, self._on_joy, queue_size=50, tcp_nodelay=True)
         rospy.Subscriber("operator/key", String, self._on_key, queue_size=50)
+        if self._driver is not None:
+            self._driver.start()
 
     def attend(self) -> None:
         """Read keys, if there is a terminal that talks to us, and keep the line up to date."""
         while not rospy.is_shutdown():
-            if self._with_keys or self._terminal.ours:
+            if self._teleop.device == "keyboard":  # the driver reads the keys, all of them
+                rospy.rostime.wallsleep(_LOOK_S)
+            elif self._with_keys or self._terminal.ours:
                 self._read_key()
             else:
                 rospy.rostime.wallsleep(_LOOK_S)
@@ -92,7 +113,9 @@ class OperatorServer:
             self._show()
 
     def leave(self) -> None:
-        """Give the terminal back."""
+        """Rest, and give the terminal back."""
+        if self._driver is not None:
+            self._driver.close()
         self._terminal.close()
 
     def report(self) -> tuple[Level, str, dict[str, str]]:
@@ -101,6 +124,11 @@ class OperatorServer:
             missing, heard = self._buttons.missing, self._buttons.heard
             silent = self._buttons.silent(time.monotonic())
         values = {"keyboard": str(self._with_keys), "gamepad": str(heard), "line": self._told}
+        if self._driver is not None:
+            values["teleop"] = self._driver.trouble or "ready"
+            if self._driver.trouble:
+                return Level.WARN, self._driver.trouble, values
+            return Level.OK, f"drives with {self._driver.device.name}", values
         if silent:
             return Level.ERROR, "the gamepad is silent: it cannot stop anything", values
         if missing:
@@ -205,6 +233,11 @@ class OperatorServer:
         note = f": {message.note}" if message.note else ""
         self._agent = f"{message.mode} {message.successes}/{message.episodes}{note}"
 
+    def _driving(self) -> str:
+        if self._driver is None:
+            return ""
+        return "drives" if self._driver.drives else self._driver.trouble or "ready"
+
     def _say(self, text: str) -> None:
         self._said, self._said_s = text, time.monotonic()
 
@@ -212,7 +245,10 @@ class OperatorServer:
         now_s = time.monotonic()
         said = self._said if now_s - self._said_s < _SAID_S else ""
         silent_s = now_s - self._guard_s
-        line = status_line(Seen(self._guard, silent_s, self._episode, self._agent, said))
+        seen = Seen(self._guard, silent_s, self._episode, self._agent, said, self._driving())
+        line = status_line(seen)
+        if self._driver is not None:
+            self._driver.line = line
         self._terminal.show(line)
         if line != self._told:
             self._told = line
@@ -227,7 +263,8 @@ def main(node: Node) -> None:
         raise ConfigError("operator: resume has neither key nor button; nobody could resume")
     # A terminal that is closed says goodbye with a hangup; the gamepad's stop button outlives it.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    server = OperatorServer(chosen, Terminal())
+    teleop = settings(TeleopSettings, "teleop", "teleop")
+    server = OperatorServer(chosen, Terminal(), teleop, settings(RigSettings, "rig", "rig"))
     node.check("operator", server.report)
     rospy.on_shutdown(server.leave)
     server.start()

@@ -86,7 +86,7 @@ class Actor:
                 watch()
                 transition = self.env.step(act(observation))
                 if log is not None:
-                    log.add(replace(transition, demo=demo))
+                    log.add(replace(transition, demo=demo or transition.demo))
                 observation, length = transition.next_observation, length + 1
                 self.tally.steps += 1
                 verdict = str(transition.info["verdict"])
