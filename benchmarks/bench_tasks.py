@@ -5,7 +5,7 @@
 
 Episode seeds are 0 to N-1. ``env_steps_per_cpu_s`` is steps a second of processor time with one
 84 x 84 camera and a random policy, resets included; on a machine that does other things too it is a
-lower bound, and ``load_before`` says so.
+lower bound, and ``load`` says so. With ``--tasks`` the others of an existing ``--json`` are kept.
 """
 
 import argparse
@@ -25,7 +25,15 @@ from handful_twin.tasks import TASKS
 from handful.config import load
 from handful.rig.settings import RigSettings
 from handful.workflow import film
-from handful.workflow.results import commit, machine, quantile, versions, wilson, write_json
+from handful.workflow.results import (
+    commit,
+    machine,
+    quantile,
+    read_json,
+    versions,
+    wilson,
+    write_json,
+)
 
 GOAL, AT_MOST = 0.95, 0.05  # demonstrators at least, random policies less
 FILM_PX = 384
@@ -46,8 +54,8 @@ def run_tasks_bench(
         speed_s: processor time [s] for the speed of each task; 0 leaves speed out.
     Returns:
         ``tasks``: name -> ``demonstrator`` and ``demonstrator_noisy`` (``success_rate``,
-        ``interval_95``, ``steps_median``, ``steps_p95``), ``random``, ``horizon_steps`` and, with
-        ``speed_s``, ``env_steps_per_cpu_s``; and where and with what all this was measured.
+        ``interval_95``, ``steps_median``, ``steps_p95``), ``random``, ``horizon_steps``, with
+        ``speed_s`` also ``env_steps_per_cpu_s``, and the ``commit``; and where all was measured.
     """
     say = progress or (lambda line: print(line, file=sys.stderr))
     noise = load(TwinSettings, "twin").demo_noise
@@ -65,13 +73,12 @@ def run_tasks_bench(
         env.close()
         if speed_s > 0.0:
             found[name]["env_steps_per_cpu_s"] = _speed(name, speed_s)
+        found[name] |= {"episodes": episodes, "load": round(os.getloadavg()[0], 2)}
+        found[name]["commit"] = commit()
         say(_line(name, found[name]))
     return {
         "tasks": found,
-        "episodes": episodes,
         "demo_noise": noise,
-        "load_before": round(os.getloadavg()[0], 2),
-        "commit": commit(),
         "machine": machine(),
         "versions": versions(),
     }
@@ -178,7 +185,9 @@ def main() -> None:
         return
     numbers = run_tasks_bench(options.episodes, options.tasks, options.speed_seconds)
     if options.json:
-        write_json(options.json, numbers)
+        before = read_json(Path(options.json)) if options.tasks and options.json != "-" else None
+        kept = {**(before or {}).get("tasks", {}), **numbers["tasks"]}
+        write_json(options.json, {**numbers, "tasks": kept})
     for name, values in numbers["tasks"].items():
         weak = values["demonstrator"]["success_rate"] < GOAL
         if weak or values["random"]["success_rate"] >= AT_MOST:

@@ -127,8 +127,8 @@ def test_drawer_is_open_along_its_own_axis(turned_rad: float) -> None:
         drawer_m = cabinet_m + (0.07 + by_m) * out
         return moment({"cabinet": (cabinet_m, quat), "drawer": (drawer_m, quat)})
 
-    assert task.success(opened(0.0801)) and not task.success(opened(0.0799))
-    assert task.distance_m(opened(0.03)) == pytest.approx(0.05)
+    assert task.success(opened(0.1001)) and not task.success(opened(0.0999))
+    assert task.distance_m(opened(0.03)) == pytest.approx(0.07)
 
 
 def test_peg_is_in_when_its_end_is() -> None:

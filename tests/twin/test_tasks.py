@@ -197,7 +197,7 @@ def test_what_cannot_be_a_task_is_refused() -> None:
     with pytest.raises(ConfigError, match="off_rad must be below on_rad"):
         make_task("switch", {"on_rad": -0.36})
     with pytest.raises(ConfigError, match="open_m must be below travel_m"):
-        make_task("drawer", {"open_m": 0.12})
+        make_task("drawer", {"open_m": 0.13})
     with pytest.raises(ConfigError, match="depth_m must be below block_height_m"):
         make_task("peg", {"depth_m": 0.05})
     with pytest.raises(TypeError, match="'reach' takes ReachSettings, got LiftSettings"):

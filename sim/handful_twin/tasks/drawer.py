@@ -26,8 +26,8 @@ class DrawerSettings(TaskSettings):
 
     cabinet_min_m: tuple[float, float]
     cabinet_max_m: tuple[float, float]
-    travel_m: float = Field(default=0.12, gt=0.0)
-    open_m: float = Field(default=0.08, gt=0.0)
+    travel_m: float = Field(default=0.13, gt=0.0)
+    open_m: float = Field(default=0.10, gt=0.0)
     drawer_friction_n: float = Field(default=1.5, gt=0.0)
     drawer_mass_kg: float = Field(default=0.3, gt=0.0)
 
@@ -42,12 +42,12 @@ class Drawer(Task):
     """A drawer pulled out of its cabinet, away from the arm and towards the camera.
 
     ============ ==========================================================================
-    geometry     a cabinet of 14 x 18 x 11 cm whose drawer slides 12 cm along +x against 1.5 N
+    geometry     a cabinet of 14 x 18 x 11 cm whose drawer slides 13 cm along +x against 1.5 N
                  of dry friction; a bar handle 4.5 cm before its front
     reset        cabinet x .32-.37, y +-.10 m, drawer closed; tip in a 10 x 16 x 6 cm box
                  above, any opening
     observations two pictures (uint8 RGB) and the arm's own state in [-1, 1]; no pose of things
-    success      drawer open by .08 m or more, held 5 steps (0.5 s)
+    success      drawer open by .10 m or more, held 5 steps (0.5 s)
     on a robot   a string potentiometer, or tags on cabinet and drawer
     horizon      40 steps (4 s)
     ============ ==========================================================================
