@@ -257,7 +257,8 @@ def test_a_resume_draws_the_same_effects(profile: str, names: list[str], tmp_pat
 
 
 def test_a_frozen_eye_keeps_changed_views_beside_the_plain_one() -> None:
-    learner = learner_of("jitter", profile="frozen", pretrain__updates=1, clone__updates=1)
+    still = {"augment__kind": "none", "pretrain__updates": 1, "clone__updates": 1}
+    learner = learner_of("jitter", profile="frozen", **still)
     live(learner)
     learner.sample()
     assert learner.cache is not None

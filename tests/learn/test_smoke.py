@@ -1,7 +1,7 @@
 """Every method learns a small task in seconds, and none does with its heart taken out.
 
 The task (``tests/smoke_kit.py``): answer left or right to one of six signs. With
-``HANDFUL_LONG_TESTS=1`` the same over five seeds, with contrast's own margin and every effect.
+``HANDFUL_LONG_TESTS=1`` the same over five seeds, the other profiles, and learning through effects.
 """
 
 import os
@@ -89,8 +89,9 @@ def test_every_other_profile_learns_too(method):
 
 @pytest.mark.skipif(len(SEEDS) == 1, reason="HANDFUL_LONG_TESTS is not set")
 @pytest.mark.parametrize(
-    "effect", ["window", "grayscale", "cutout", "cutout_colour", "flip", "convolution", "jitter"]
+    "effect", ["window", "grayscale", "cutout", "cutout_colour", "flip", "jitter"]
 )
-def test_every_effect_can_be_learned_through(effect):
+def test_effects_can_be_learned_through(effect):
+    """But for the convolution, which exchanges the very colours that tell these signs apart."""
     of = settings("rad", augment__effects=[effect], augment__cutout_px=[3, 6])
     assert examine(train(of, SIGNS, 3 * EPISODES), SIGNS) >= SOLVED
