@@ -62,9 +62,10 @@ class Gamepad:
             raise
         except OSError as error:
             self._wanted = False
+            denied = error.errno == errno.EACCES
+            way = "is your user in the group input?" if denied else "name another with --path"
             raise DeviceError(
-                f"gamepad: {self._found()} cannot be read: {error.strerror}; "
-                "is your user in the group input?"
+                f"gamepad: {self._found()} cannot be read: {error.strerror}; {way}"
             ) from None
         self._start()
 
