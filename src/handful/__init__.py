@@ -45,6 +45,7 @@ The workshop: metres, radians, seconds, frames; no torch, no ROS
     rig.thresholds           what a policy must show in the twin before the arm: measured, demanded
     rig.certificate          what the twin has seen it do, as a file that cannot be edited unnoticed
     rig.gatekeeper           who may act by it, and why not
+    rig.lineage              which certified weights learning began with, over a restart
     rig.gated                the supervisor that asks first
     rig.loop                 one tick of all of the above, alike in the twin and on the arm
     rig.beat                 a beat that waits for pictures, so that none is acted on late

@@ -46,6 +46,7 @@ class TestDigest:
             {"tensors": {**TENSORS, "agent/encoder.0": b"abd"}},
             {"tensors": {**TENSORS, "agent/encoder.1": b"f"}},
             {"tensors": {"agent/encoder.0": b"abcd", "agent/critic.latent.1": b"e"}},
+            {"tensors": {"agent/encoder.9": b"abc", "agent/critic.latent.1": b"de"}},
             {"tensors": TENSORS, "settings": {"a": 2}},
             {"tensors": TENSORS, "spec": {"b": 3}},
         ],

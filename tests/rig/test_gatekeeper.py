@@ -11,6 +11,7 @@ from supervisor_kit import RIG, WATCH, Cell
 from handful.config import ConfigError, load
 from handful.rig.gated import GatedSupervisor
 from handful.rig.gatekeeper import Credential, Gatekeeper, GateSettings
+from handful.rig.lineage import NAME, began_with
 from handful.rig.settings import GuardSettings, RigSettings
 from handful.rig.thresholds import load_thresholds
 
@@ -162,6 +163,30 @@ class TestLearning:
             gate.trouble("learn", WEIGHTS, 151)
         )
         assert gate.trouble("evaluate", WEIGHTS, 151) == "", "the weights say it all"
+
+
+class TestLineage:
+    """Learning changes the weights; an agent that is started again is not another."""
+
+    def test_descendants_are_known_by_what_was_remembered(self, path: Path) -> None:
+        held, folder = certify(path), path.parent / "validation"
+        assert began_with(folder, "cd" * 32, held) == "cd" * 32, "never seen to be the same"
+        assert began_with(folder, WEIGHTS, held) == WEIGHTS
+        assert began_with(folder, "cd" * 32, held) == WEIGHTS
+
+    def test_another_certificate_has_no_descendants_yet(self, path: Path) -> None:
+        folder = path.parent / "validation"
+        began_with(folder, WEIGHTS, certify(path))
+        newer = certify(path, weights="ef" * 32)
+        assert began_with(folder, "cd" * 32, newer) == "cd" * 32
+        assert began_with(folder, WEIGHTS, newer) == WEIGHTS, "and these it is not about"
+        assert [p.name for p in folder.iterdir()] == [NAME]
+
+    @pytest.mark.parametrize("text", ["", "{", "[]", '{"certificate": "x"}'])
+    def test_what_cannot_be_read_is_nothing(self, path: Path, text: str) -> None:
+        held = certify(path)
+        (path.parent / NAME).write_text(text)
+        assert began_with(path.parent, "cd" * 32, held) == "cd" * 32
 
 
 class GatedCell(Cell):

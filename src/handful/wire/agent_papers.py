@@ -1,8 +1,6 @@
 """The agent's papers: which weights act, by what certificate, and that the guard is shown both."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import rospy
 
@@ -11,14 +9,16 @@ from handful.msg import Credential as CredentialMessage
 from handful.rig import digest
 from handful.rig.certificate import claims
 from handful.rig.gatekeeper import LEARN, Credential, Gatekeeper, NotCertified
+from handful.rig.lineage import began_with
 from handful.rig.settings import RigSettings
 from handful.wire.node import Level
 from handful.wire.papers import gate_settings, standing, to_message
 from handful.wire.parameters import values
 from handful.workflow.errors import RunError
 from handful.workflow.recipe import Recipe
-from handful.workflow.results import read_json, write_json
 from handful.workflow.run_folder import RunFolder, find_checkpoint
+
+FOLDER = "validation"  # of a run, where its certificate lies too
 
 
 class AgentPapers:
@@ -119,12 +119,6 @@ class AgentPapers:
             return "", 0
         weights, updates = digest.weights(path), digest.updates(path)
         held = self.keeper.certificate
-        if self._mode != LEARN or held is None:
-            return weights, updates
-        lineage = self._run.path / "validation" / "lineage.json"
-        born: dict[str, Any] = {"certificate": held.id, "weights": held.weights}
-        if weights == held.weights:
-            write_json(lineage, born)
-        elif json.dumps(read_json(lineage), sort_keys=True) == json.dumps(born, sort_keys=True):
-            return held.weights, updates
+        if self._mode == LEARN and held is not None:
+            weights = began_with(self._run.path / FOLDER, weights, held)
         return weights, updates
