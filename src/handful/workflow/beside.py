@@ -30,6 +30,7 @@ from handful.workflow.pretrain import describe, make_ready
 from handful.workflow.progress import WINDOW, Speed
 from handful.workflow.results import write_text
 from handful.workflow.run_folder import RunFolder
+from handful.workflow.teleop_oversee import is_intervention, rate_of
 
 NICENESS = 5
 """Below whoever acts, so that a machine with few cores serves the arm first."""
@@ -164,7 +165,7 @@ class _Beside:
         self.logged_s = self.told_s = self.handed_s = -math.inf
         self.handed = -1
         self.saved_at = learner.env_steps
-        self.length = 0
+        self.length = self.driven = 0
         self.stage = "learning"
         self.first_steps, self.first_updates = -1, 0
         self._hand_out()
@@ -180,7 +181,7 @@ class _Beside:
             idle = False
             if isinstance(event, Observation):
                 self.learner.begin(event)
-                self.length = 0
+                self.length = self.driven = 0
                 continue
             self._take(event)
         if self.learner.env_steps - self.saved_at >= self.parts.recipe.train.checkpoint_every_steps:
@@ -194,6 +195,7 @@ class _Beside:
         learner = self.learner
         learner.add(step)
         self.length += 1
+        self.driven += is_intervention(step)
         self.stage = "learning"
         metrics = learner.update(lambda done, total, _: self._tell())
         for name, value in metrics.items():
@@ -222,6 +224,7 @@ class _Beside:
                 length=self.length,
                 rolling_success=sum(recent) / len(recent),
                 episode=number,
+                **rate_of(self.driven, self.length, None),
             )
 
     def _tell(self) -> None:

@@ -25,6 +25,7 @@ METRICS = {
     "contrast_hits": "Contrastive hits (share)",
     "updates_per_s": "Updates per second",
     "env_steps_per_s": "Env steps per second",
+    "intervention_rate": "Steps a person drove (share of each episode)",
 }
 TIMES = (
     ("collect_s", "demonstrations"),
@@ -202,6 +203,10 @@ def _learning(run: RunData) -> str:
         figure(_small(updates, key, "env_steps", "env steps"), METRICS.get(key, key))
         for key in ordered
     ]
+    driven = [e for e in run.events("episode") if "intervention_rate" in e]
+    if driven:
+        svg = _small(driven, "intervention_rate", "env_steps", "env steps")
+        small.insert(0, figure(svg, METRICS["intervention_rate"]))
     early = _pretraining(run)
     return section(
         "How it learned",
