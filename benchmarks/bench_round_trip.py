@@ -195,7 +195,7 @@ def main() -> None:
     parser.add_argument("--views", type=int, default=20, help="pictures a camera")
     parser.add_argument("--repeat", type=int, default=4, help="repetitions of a latency")
     parser.add_argument("--twins", type=int, default=4, help="hidden twins to identify")
-    given = parser.parse_args()
+    given, code = parser.parse_args(), commit()  # before anybody changes a file
     cases = [(0.0, 0.03, 0.3), (0.04, 0.05, 0.1), (0.083, 0.061, 0.1), (0.137, 0.1, 0.035)]
     seen = cameras(given.cameras, given.views)
     delays = latencies(cases, given.repeat)
@@ -218,7 +218,7 @@ def main() -> None:
         "identify": twins,
         "settings": {key: value for key, value in vars(given).items() if key != "json"},
         "command": "python benchmarks/bench_round_trip.py --json docs/results/round_trip.json",
-        "commit": commit(),
+        "commit": code,
         "machine": machine(),
         "versions": versions(),
     }

@@ -202,6 +202,7 @@ The wire: the doors to ROS, and the only room that knows it
     wire.topic_camera        a camera that is a topic
     wire.gate                an action out, the guard's verdict back
     wire.senses              the newest arm state, and when pictures come in
+    wire.reading             the arm's state for a command that only reads
     wire.scene               who puts an episode's scene up, and who says how it ended
     wire.papers              what the cell is, and the guard's ear for what agents show it
     wire.agent_papers        which weights the agent acts with, and by what certificate

@@ -66,7 +66,13 @@ def calibrate() -> None:
     required=True,
     help="A .pdf, whose page is as large as the board, or a .png.",
 )
-@click.option("--dpi", type=click.FloatRange(72, 2400), default=600.0, show_default=True)
+@click.option(
+    "--dpi",
+    type=click.FloatRange(72, 2400),
+    default=600.0,
+    show_default=True,
+    help="How fine it is drawn, to the nearest whole module.",
+)
 @_BOARD
 @_SET
 def board_command(**given: Any) -> None:
@@ -103,7 +109,9 @@ def board_command(**given: Any) -> None:
     help="ros: joints from the topic arm/state. none: pictures only, for the lens.",
 )
 @click.option("--twin", "in_twin", is_flag=True, help="Rehearse: the twin plays the cell.")
-@click.option("--count", type=click.IntRange(1), default=20, show_default=True)
+@click.option(
+    "--count", type=click.IntRange(1), default=20, show_default=True, help="How many pictures."
+)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the twin.")
 @_WHERE
 @_BOARD
@@ -167,8 +175,12 @@ def camera_command(**given: Any) -> None:
 @click.option(
     "--repeat", type=click.IntRange(2, 30), default=5, show_default=True, help="Repetitions."
 )
-@click.option("--rig", metavar="FILE.yaml", default="rig", help="[default: config/rig.yaml]")
-@click.option("--twin", metavar="FILE.yaml", default="twin", help="[default: config/twin.yaml]")
+@click.option(
+    "--rig", metavar="FILE.yaml", default="rig", help="The cell.  [default: config/rig.yaml]"
+)
+@click.option(
+    "--twin", metavar="FILE.yaml", default="twin", help="The twin.  [default: config/twin.yaml]"
+)
 @click.option(
     "--live",
     metavar="FILE.yaml",
@@ -199,7 +211,7 @@ def latency_command(**given: Any) -> None:
 
 
 _EPISODE_SETTINGS = [
-    click.option("--task", metavar="NAME", help="[default: as recorded]"),
+    click.option("--task", metavar="NAME", help="The task.  [default: as recorded]"),
     click.option("--rig", metavar="FILE.yaml", help="Settings it was recorded with.  [default: "
                  "those of the run it lies in, or config/rig.yaml]"),
     click.option("--twin", metavar="FILE.yaml", help="The twin to play it in.  [default: that of "
@@ -254,9 +266,23 @@ def replay(**given: Any) -> None:
     help="The last N episodes only judge what was found.  [default: a third]",
 )
 @click.option("--page", type=click.Path(path_type=Path, dir_okay=False), help="Also an HTML page.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option("--starts", type=click.IntRange(1), default=16, show_default=True)
-@click.option("--refinements", type=click.IntRange(1), default=40, show_default=True)
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the random starts."
+)
+@click.option(
+    "--starts",
+    type=click.IntRange(1),
+    default=16,
+    show_default=True,
+    help="Gains that are tried before refining; each is one simulation an episode.",
+)
+@click.option(
+    "--refinements",
+    type=click.IntRange(1),
+    default=40,
+    show_default=True,
+    help="Simulations an episode to refine the best of them.",
+)
 @_episode_settings
 @_SET
 @output_options

@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 from handful.config import ConfigError, build, load, parse_overrides, read
-from handful.rig.arm import ArmError
 from handful.rig.board import Board, BoardSettings
 from handful.rig.calibration import load_calibration
 from handful.rig.camera_settings import KINDS, CameraNodeSettings
@@ -209,22 +208,11 @@ def _arm(source: str) -> Iterator[Reading | None]:
         yield None
         return
     try:
-        import rospy
-
-        from handful.wire.senses import TopicArm
+        from handful.wire.reading import arm_reading
     except ImportError:
         raise RunError(
             "--arm ros needs ROS (`make ros`, then source its setup); --arm none takes pictures "
             "alone, for the lens"
         ) from None
-    rospy.init_node("handful_calibrate", anonymous=True, disable_signals=True)
-    arm = TopicArm()
-    for _ in range(50):
-        with contextlib.suppress(ArmError):
-            arm.state()
-            break
-        rospy.sleep(0.1)
-    try:
+    with arm_reading("handful_calibrate") as arm:
         yield arm
-    finally:
-        rospy.signal_shutdown("done")
