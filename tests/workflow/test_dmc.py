@@ -46,10 +46,12 @@ class Line:
     action_dim: int = 1
     dt_s: float = 0.5
     pushed: list[float] = field(default_factory=list)
+    seeds: list[int] = field(default_factory=list)
     drawn: int = 0
     closed: bool = False
 
     def reset(self, seed: int) -> None:
+        self.seeds.append(seed)
         self.x, self.steps = float(np.random.default_rng(seed).uniform(-1, 1)), 0
 
     def step(self, action: np.ndarray) -> Tick:
@@ -216,6 +218,7 @@ def test_a_run_looks_at_its_marks_and_updates_once_a_decision(tmp_path: Path) ->
     assert bench.seen[-1] == looks and len(bench.seen) == 3
     train, judge = bench.lines
     assert len(train.pushed) == 150 and len(judge.pushed) == 3 * 2 * 24
+    assert len({*train.seeds, *judge.seeds}) == 7 + 3 * 2  # no world is met twice
     assert train.closed and judge.closed
     events = [json.loads(line) for line in (tmp_path / "curve.jsonl").read_text().splitlines()]
     assert [e["env_steps"] for e in events if e["kind"] == "check"] == [60, 120, 150]
