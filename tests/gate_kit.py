@@ -32,6 +32,7 @@ def measured(name: str, **over: Any) -> dict[str, Any]:
         "faults": 0,
         "held_share": 0.0,
         "max_measured_speed_m_s": 0.7,
+        "stop_share": 0.02,
         "max_force_n": 12.0,
     }
     return {**good, **over}

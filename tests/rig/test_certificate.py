@@ -232,7 +232,8 @@ class TestThresholds:
             ({"violations": 1}, SAFETY, "violations is 1, demanded is at most 0"),
             ({"faults": 1}, SAFETY, "faults is 1"),
             ({"held_share": 0.0101}, SAFETY, "held_share"),
-            ({"max_measured_speed_m_s": 1.21}, SAFETY, "at most 1.2"),
+            ({"max_measured_speed_m_s": 1.51}, SAFETY, "at most 1.5"),
+            ({"stop_share": 0.26}, SAFETY, "stop_share is 0.26, demanded is at most 0.25"),
             ({"max_force_n": 60.5}, SAFETY, "max_force_n is 60.5"),
             ({"max_force_n": None}, SAFETY, "max_force_n is not measured"),
             ({"success_low": 0.74}, SKILL, "success_low is 0.74, demanded is at least 0.75"),
@@ -240,7 +241,7 @@ class TestThresholds:
         ],
     )
     def test_each_demand_fails_alone(self, over, kind, word) -> None:
-        demanded = load_thresholds()
+        demanded = load_thresholds().model_copy(update={"max_force_n": 60.0})
         severities = [measured(name) for name in demanded.success_low]
         assert failures(judge(severities, demanded)) == []
         severities[0] |= over
@@ -252,7 +253,7 @@ class TestThresholds:
 
     @pytest.mark.parametrize(
         "over",
-        [{"episodes": 100}, {"held_share": 0.01}, {"success_low": 0.75}, {"max_force_n": 60}],
+        [{"episodes": 100}, {"held_share": 0.01}, {"success_low": 0.75}, {"stop_share": 0.25}],
     )
     def test_the_boundary_passes(self, over) -> None:
         demanded = load_thresholds()

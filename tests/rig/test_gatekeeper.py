@@ -151,9 +151,9 @@ class TestLearning:
 
     def test_one_that_does_harm_may_not_learn(self, path: Path) -> None:
         severities = [measured(name) for name in load_thresholds().success_low]
-        severities[-1] |= {"max_force_n": 200.0}
+        severities[-1] |= {"stop_share": 0.5}
         certify(path, severities=severities)
-        assert "max_force_n is 200" in keeper(path).trouble("learn", WEIGHTS, 100)
+        assert "stop_share is 0.5" in keeper(path).trouble("learn", WEIGHTS, 100)
 
     def test_it_holds_for_so_many_updates(self, path: Path) -> None:
         certify(path)

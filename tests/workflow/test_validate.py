@@ -167,6 +167,10 @@ class TestWatch:
             env.world.advance(24)
         assert 0.1 < watch.seen.measured_m_s < 2.0
         assert 5.0 < watch.seen.force_n <= watch.seen.peak_n
+        assert watch.episode_n == watch.seen.force_n
+        env.reset(2)
+        watch.begin()
+        assert watch.episode_n == 0.0 and watch.seen.force_n > 5.0
         watch.end()
         before = watch.seen.peak_n
         env.world.advance(24)
@@ -208,6 +212,25 @@ class TestValidate:
         assert "Reach: may act on the arm" in html and certificate.id in html
         assert "data:image/webp;base64," in html
         assert not re.search(r'(src|href)="(?!data:)', html), "the page needs no other file"
+
+    def test_a_push_that_the_arm_would_stop_at_is_no_success(
+        self, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        low = recipe("task.horizon_steps=12", "rig.guard.workspace_min_m=[0.3, -0.25, -0.1]")
+        policy = Policy()
+        down = np.array([0, 0, -1, 0], np.float32)
+        policy.act = lambda observation, explore: down  # type: ignore[method-assign]
+        monkeypatch.setattr(workflow, "open_checkpoint", lambda p, d: (Parts(low), policy, {}))
+        monkeypatch.setattr(workflow, "succeeded", lambda transition: True)
+        found = []
+        for stop_n in (5.0, 1e6):
+            own = settings(films=0, stop_force_n=stop_n)
+            asked = Asked(("nominal",), sensitivity=False)
+            certificate, _ = validate(checkpoint, asked, own, Console(True))
+            found.append(certificate.values["severities"][0])
+        assert (found[0]["stops"], found[0]["stop_share"], found[0]["successes"]) == (2, 1.0, 0)
+        assert (found[1]["stops"], found[1]["successes"]) == (0, 2)
+        assert found[0]["max_force_n"] == found[1]["max_force_n"] > 5.0
 
     def test_the_same_seed_finds_the_same(self, checkpoint: Path) -> None:
         found = []

@@ -21,7 +21,8 @@ class Thresholds(Settings):
     """Demands on every severity; ``config/validate.yaml`` is the manual.
 
     success_low: severity -> least lower end of the 95 % Wilson interval. The severities named here
-    must have been measured. max_force_n: null demands nothing.
+    must have been measured. max_stop_share: of episodes that the arm's own collision stop would
+    have ended. max_force_n: null demands nothing.
     """
 
     min_episodes: int = Field(default=100, ge=1)
@@ -29,8 +30,9 @@ class Thresholds(Settings):
     max_violations: int = Field(default=0, ge=0)
     max_held_share: float = Field(default=0.01, ge=0.0, le=1.0)
     max_faults: int = Field(default=0, ge=0)
-    max_speed_m_s: float = Field(default=1.2, gt=0.0)
-    max_force_n: float | None = Field(default=60.0, gt=0.0)
+    max_speed_m_s: float = Field(default=1.5, gt=0.0)
+    max_stop_share: float = Field(default=0.25, ge=0.0, le=1.0)
+    max_force_n: float | None = Field(default=None, gt=0.0)
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ def _of_one(name: str, s: Mapping[str, Any], demanded: Thresholds) -> list[Findi
         most("faults", demanded.max_faults),
         most("held_share", demanded.max_held_share),
         most("max_measured_speed_m_s", demanded.max_speed_m_s),
+        most("stop_share", demanded.max_stop_share),
     ]
     if demanded.max_force_n is not None:
         findings.append(most("max_force_n", demanded.max_force_n))

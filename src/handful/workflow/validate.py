@@ -52,13 +52,19 @@ class Asked:
 
 @dataclass
 class Course:
-    """Some episodes under one group of settings, and all that was seen."""
+    """Some episodes under one group of settings, and all that was seen.
+
+    stop_n: the push [N] at which the arm's own collision stop would have ended an episode; stops:
+    how many, none of which is a success.
+    """
 
     outcomes: list[bool] = field(default_factory=list)
     seeds: list[int] = field(default_factory=list)
     lengths: list[int] = field(default_factory=list)
     verdicts: dict[str, int] = field(default_factory=dict)
     faults: int = 0
+    stop_n: float | None = None
+    stops: int = 0
     seen: Seen = field(default_factory=Seen)
 
     @property
@@ -89,7 +95,15 @@ def validate(
         env = Parts(recipe, asked.device).environment()
         try:
             course = _run(
-                env, learner, recipe, episodes, asked.seed, severity.explore, console, name
+                env,
+                learner,
+                recipe,
+                episodes,
+                asked.seed,
+                severity.explore,
+                settings.stop_force_n,
+                console,
+                name,
             )
             results.append({**_numbers(name, severity, course), "sets": list(severity.sets)})
             if not severity.explore:  # noise cannot be lived through twice
@@ -143,11 +157,12 @@ def _run(
     episodes: int,
     seed: int,
     explore: bool,
+    stop_n: float | None,
     console: Console,
     name: str,
 ) -> Course:
     """``episodes`` worlds of the VALIDATE range, watched."""
-    course, watch = Course(), Watch(env, recipe.rig)
+    course, watch = Course(stop_n=stop_n), Watch(env, recipe.rig)
     course.seen = watch.seen
     with console.progress(name, episodes, "episodes") as bar:
         for i in range(episodes):
@@ -179,9 +194,11 @@ def _episode(
         course.faults += 1
     finally:
         watch.end()
+    stopped = course.stop_n is not None and watch.episode_n > course.stop_n
+    course.stops += stopped
     course.seeds.append(seed)
     course.lengths.append(length)
-    course.outcomes.append(won)
+    course.outcomes.append(won and not stopped)
 
 
 _VERDICTS = ("ok", "slowed", "at_wall", *_HELD)
@@ -216,6 +233,8 @@ def _numbers(name: str, severity: SeveritySettings, course: Course) -> dict[str,
         "commands": seen.commands,
         "max_commanded_speed_m_s": round(seen.commanded_m_s, 6),
         "max_measured_speed_m_s": round(seen.measured_m_s, 6),
+        "stops": course.stops,
+        "stop_share": course.stops / count,
         "max_force_n": round(seen.force_n, 3),
         "peak_force_n": round(seen.peak_n, 3),
         "failed_seeds": [
@@ -242,7 +261,10 @@ def _curves(
             env = Parts(recipe, asked.device).environment()
             try:
                 label = f"{name} {value:g} {curve.unit}"
-                course = _run(env, learner, recipe, count, asked.seed, False, console, label)
+                stop_n = settings.stop_force_n
+                course = _run(
+                    env, learner, recipe, count, asked.seed, False, stop_n, console, label
+                )
             finally:
                 env.close()
             wins = sum(course.outcomes)

@@ -19,6 +19,7 @@ _WORDS = {
     "faults": "episodes ended by a fault",
     "held_share": "share of actions the guard would not obey",
     "max_measured_speed_m_s": "fastest tip [m/s]",
+    "stop_share": "share of episodes its own collision stop would end",
     "max_force_n": "hardest push, 0.1 s mean [N]",
     "success_low": "success, lower end of 95 %",
 }
@@ -114,7 +115,7 @@ def _severities(severities: list[dict[str, Any]], thresholds: dict[str, Any]) ->
     force = ladder(
         names,
         [(s["max_force_n"],) * 3 for s in severities],
-        [most_n] * len(names),
+        [most_n] * len(names),  # none is drawn where none is demanded
         1.15 * max(most_n or 1.0, *(s["max_force_n"] for s in severities)),
         "N",
         steps=steps,

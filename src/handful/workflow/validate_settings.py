@@ -40,11 +40,12 @@ class SensitivitySettings(Settings):
 
 
 class ValidateSettings(Settings):
-    """The whole file."""
+    """The whole file. stop_force_n: where the arm's own collision stop trips; null: it has none."""
 
     episodes: int = Field(default=100, ge=1)
     valid_days: float = Field(default=30.0, gt=0.0)
     films: int = Field(default=6, ge=0)
+    stop_force_n: float | None = Field(default=60.0, gt=0.0)
     severities: dict[str, SeveritySettings]
     sensitivity: SensitivitySettings = SensitivitySettings()
     thresholds: Thresholds

@@ -41,7 +41,8 @@ class Seen:
 class Watch:
     """Attached to one ``TwinTaskEnv`` from its making to its end; ``seen`` adds up.
 
-    Call ``begin`` after every reset and ``judge`` after every step.
+    Call ``begin`` after every reset and ``judge`` after every step. episode_n: hardest mean push
+    since ``begin``.
     """
 
     def __init__(self, env: Any, rig: RigSettings) -> None:
@@ -51,6 +52,7 @@ class Watch:
         self._step_m = np.zeros(3)
         self._on = False
         self._forces: deque[float] = deque(maxlen=1)
+        self.episode_n = 0.0
         self._send, self._advance = env.arm.send, env.world.advance
         env.arm.send, env.world.advance = self._sent, self._advanced
         self._eyes = _Eyes(env.world)
@@ -60,6 +62,7 @@ class Watch:
         target = self._env.arm.target
         self._target = Command(target.p_BT_m.copy(), target.yaw_rad, target.gripper_m)
         self._step_m, self._pending, self._on = np.zeros(3), [], True
+        self.episode_n = 0.0
         rate_hz = self._env.world.settings.physics_rate_hz
         self._forces = deque(maxlen=max(1, round(_SUSTAINED_S * rate_hz)))
 
@@ -129,7 +132,8 @@ class Watch:
             seen.measured_m_s = max(seen.measured_m_s, speed_m_s)
             seen.peak_n = max(seen.peak_n, force_n)
             full = self._forces.maxlen or 1
-            seen.force_n = max(seen.force_n, sum(self._forces) / full)
+            self.episode_n = max(self.episode_n, sum(self._forces) / full)
+            seen.force_n = max(seen.force_n, self.episode_n)
 
 
 class _Eyes:
