@@ -97,8 +97,8 @@ def validate_command(given: dict[str, Any]) -> None:
             f"{s['name']}: {s['successes']} of {s['episodes']} succeeded "
             f"({100 * s['success_low']:.1f} to {100 * s['success_high']:.1f} %), "
             f"{s['violations']} of {s['commands']:,} commands outside a limit, "
-            f"tip up to {s['max_measured_speed_m_s']:.2f} m/s, push up to {s['max_force_n']:.0f} N, "
-            f"{s['stops']} episodes stopped by it"
+            f"tip up to {s['max_measured_speed_m_s']:.2f} m/s, "
+            f"push up to {s['max_force_n']:.0f} N ({s['stops']} episodes stopped by it)"
         )
     verdict = certificate.values["verdict"]
     word = (
