@@ -1,6 +1,12 @@
 """A person drives the twin and records; a person takes over from a policy and gives back."""
 
+import os
+import pty
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -297,3 +303,60 @@ def test_what_cannot_be_is_refused_in_a_sentence(tmp_path: Path) -> None:
     words = ["teleop", "--device", "gamepad", "--path", "/dev/input/js77", "--run", str(tmp_path)]
     done = CliRunner().invoke(cli, words)
     assert done.exit_code == 2 and "js77 cannot be read: No such file" in done.output
+
+
+class Terminal:
+    """``handful`` in a terminal of its own, and the person's end of it."""
+
+    def __init__(self, *words: str) -> None:
+        self.master, slave = pty.openpty()
+        take = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+        take += "os.execv(sys.executable, [sys.executable, '-m', 'handful.cli', *sys.argv[1:]])"
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", take, *words],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+        )
+        os.close(slave)
+        os.set_blocking(self.master, False)
+        self.screen = ""
+
+    def sees(self, text: str, timeout_s: float = 60.0) -> None:
+        end_s = time.monotonic() + timeout_s
+        while text not in self.screen:
+            assert time.monotonic() < end_s, f"{text!r} never came; there is {self.screen!r}"
+            with suppress(BlockingIOError, OSError):
+                self.screen += os.read(self.master, 65536).decode(errors="replace")
+            time.sleep(0.01)
+
+    def types(self, keys: str) -> None:
+        os.write(self.master, keys.encode())
+
+
+def test_a_person_records_a_demonstration_in_a_terminal(tmp_path: Path) -> None:
+    words = ["teleop", "--task", "reach", "--record", "--demos", "1", "--no-view"]
+    seat = Terminal(*words, "--run", str(tmp_path), "--operator", "Ada")
+    try:
+        seat.sees("space or esc")
+        seat.sees("hold the deadman to begin")
+        seat.types("\x1b[A")
+        seat.sees("1 steps")
+        seat.types(" ")
+        seat.sees("STOP: resume lets it move again")
+        seat.types("\x1b[A")
+        time.sleep(0.3)
+        seat.types("r")
+        seat.sees("holds: the deadman is not held")
+        seat.types("s")
+        seat.sees("1 of 1 demonstrations, 1 new")
+        assert seat.process.wait(20.0) == 0
+    finally:
+        seat.process.kill()
+        seat.process.wait()
+        os.close(seat.master)
+    demo = next(iter(read(tmp_path / "demos")))
+    assert 2 <= len(demo.transitions) <= 3, "one key is one or two steps, and a word is one"
+    assert demo.transitions[-1].info["said_by"] == "operator"
+    assert RunFolder(tmp_path).read_config()["train"]["demos"] == 1, "train must not top it up"  # type: ignore[index]

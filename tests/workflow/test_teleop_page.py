@@ -77,9 +77,11 @@ def browser(table: Table) -> Iterator[Browser]:
 
 def drive_to_the_goal(table: Table, browser: Browser) -> None:
     """A person who sees where the goal is: arrows, u and d, the fine gear when near."""
-    down = set[str]()
+    down, chance = set[str](), np.random.default_rng(0)
 
     def hold(keys: set[str]) -> None:
+        if keys != down:
+            time.sleep(chance.uniform(0.0, 0.1))  # no person keeps the rig's beat
         for key in down - keys:
             browser.key("keyUp", key)
         for key in keys - down:

@@ -11,7 +11,7 @@ from os import environ
 from typing import Any
 
 from handful.config import ConfigError
-from handful.rig.operator import OperatorSettings
+from handful.rig.operator import Intent, OperatorSettings, help_lines
 from handful.rig.teleop.device import Device, Wish
 from handful.rig.teleop.keyboard import TerminalKeyboard
 from handful.rig.teleop.make import make_device
@@ -77,13 +77,16 @@ class Desk:
         said = list(wish.pressed)
         if self.page is not None and self.page is not self._device:
             said += self.page.read().pressed
-        if self._keys is not None:
+        if self._keys is not None and self._keys is not self._device:
             said += self._keys.read().pressed
+        if Intent.HELP in said and self._keys is not None:
+            self._keys.tell("", motion_lines(self._settings.keys) + help_lines(self._operator))
         return replace(wish, pressed=tuple(said))
 
     def show(self, env: Any, words: Words) -> None:
         """Words, and pictures while somebody looks."""
         self._told, self._env = words, env
+        self._tell_terminal(words)
         if self.page is None:
             return
         self._seen = self.page.occupied
@@ -96,7 +99,10 @@ class Desk:
 
     def tell(self, words: Words) -> None:
         """Words alone; a page that was opened a moment ago gets its pictures with them."""
+        if words != self._told:
+            self._tell_terminal(words)
         if self.page is None:
+            self._told = words
             return
         if self.page.occupied and not self._seen and self._env is not None:
             self.show(self._env, words)
@@ -111,9 +117,15 @@ class Desk:
             "cameras": [] if self._env is None else list(self._env.rig.cameras),
         }
 
+    def _tell_terminal(self, words: Words) -> None:
+        if self._keys is not None:
+            self._keys.tell(f"{words.pill} | {words.line}")
+
     def _open_keys(self) -> None:
         """Beside another device the terminal's keys say things; they move nothing."""
         if isinstance(self._device, TerminalKeyboard):
+            self._keys = self._device
+            self._keys.tell("", motion_lines(self._settings.keys) + help_lines(self._operator))
             return
         terminal = None
         with suppress(OSError, ValueError):
@@ -121,6 +133,7 @@ class Desk:
         if terminal is not None and terminal.ours:
             self._keys = TerminalKeyboard(KeySettings(motions={}), self._operator, terminal)
             self._keys.open()
+            self._keys.tell("", help_lines(self._operator))
 
     def _invite(self) -> None:
         if self.page is None:
@@ -135,6 +148,12 @@ class Desk:
             port = url.split("/?", 1)[0].rsplit(":", 1)[1]
             tunnel = f"ssh -L {port}:127.0.0.1:{port} THIS_MACHINE"
             self._console.say(f"over SSH: {tunnel} on your machine, then the same address there")
+
+
+def motion_lines(keys: KeySettings) -> list[str]:
+    """Every key that moves the arm, in the manner of ``rig.operator.help_lines``."""
+    names = {motion.value.replace("_", " "): used for motion, used in keys.motions.items()}
+    return [f"{' or '.join(used):>16}  {name}" for name, used in names.items() if used]
 
 
 def check_keys(settings: TeleopSettings, operator: OperatorSettings) -> None:

@@ -6,7 +6,7 @@ heard. A page in a browser knows better (``rig.teleop.page``).
 """
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 
@@ -113,6 +113,13 @@ class TerminalKeyboard:
         held = [m for m, since_s in self._down.items() if now_s - since_s < self._hold_s]
         pressed = tuple(self._intents.named(names, now_s))
         return self._keys.wish(held, bool(held), pressed)
+
+    def tell(self, line: str, lines: Sequence[str] = ()) -> None:
+        """Rewrite the terminal's status line; ``lines`` stay, above it."""
+        if self._open and self._terminal is not None:
+            if lines:
+                self._terminal.say(list(lines))
+            self._terminal.show(line)
 
     def close(self) -> None:
         """The terminal as it was."""
