@@ -76,7 +76,7 @@ class Place(CubeTask):
         s = self.settings
         return bool(
             self.distance_m(truth) <= s.within_m
-            and truth.p_m("cube")[2] < s.cube_below_m
+            and self._over_m(truth) < s.cube_below_m
             and truth.gripper_m > s.open_above_m
             and truth.p_BT_m[2] > s.tip_above_m
         )
@@ -84,11 +84,15 @@ class Place(CubeTask):
     def distance_m(self, truth: Truth) -> float:
         return float(np.linalg.norm((truth.p_m("cube") - truth.p_m("tray"))[:2]))
 
+    def _over_m(self, truth: Truth) -> float:
+        """Height of the cube's middle over what the tray stands on [m]."""
+        return float(truth.p_m("cube")[2] - truth.p_m("tray")[2])
+
     def plan(self, truth: Truth, before: Truth) -> Want:
         """Pick it up, carry it over the tray, lower it, let go, away."""
         s = self.settings
         lies_m = _FLOOR_M + 0.5 * s.cube_edge_m
-        if self.distance_m(truth) <= s.within_m and truth.p_m("cube")[2] < lies_m + _RESTS_M:
+        if self.distance_m(truth) <= s.within_m and self._over_m(truth) < lies_m + _RESTS_M:
             return let_go(truth, s.open_above_m + 0.01, _AWAY_M)
         want = pick(truth, before, "cube", s.cube_edge_m)
         to_m = truth.p_m("tray") + [0.0, 0.0, lies_m]
