@@ -95,6 +95,7 @@ class Latency:
 
     def of(self, k: int) -> float:
         """The delay [s] of thing number ``k``; never below 0."""
-        ranks = enumerate(self.jitters_s)
-        jitter_s = sum(jitter.at(rank(self.key ^ i, k)) for i, jitter in ranks)
-        return max(0.0, self.constant_s + jitter_s)
+        delay_s = self.constant_s
+        for i, jitter in enumerate(self.jitters_s):
+            delay_s += jitter.at(rank(self.key ^ i, k))
+        return max(0.0, delay_s)

@@ -47,20 +47,21 @@ class Distribution(Settings):
 
     def at(self, rank: float) -> float:
         """The value below which a share ``rank`` (0 to 1) of all draws lies."""
+        # Rounding must not leave the range.
         if self.uniform is not None:
-            value = self.uniform[0] + rank * (self.uniform[1] - self.uniform[0])
-        elif self.log_uniform is not None:
+            low, high = self.uniform
+            return min(max(low + rank * (high - low), low), high)
+        if self.constant is not None:
+            return self.constant
+        if self.log_uniform is not None:
             low, high = self.log_uniform
-            value = low * (high / low) ** rank
-        elif self.normal is not None:
+            return min(max(low * (high / low) ** rank, low), high)
+        if self.normal is not None:
             mean, sigma = self.normal
             value = mean + sigma * float(ndtri(_CUT_RANK + rank * (1.0 - 2.0 * _CUT_RANK)))
-        elif self.choice is not None:
-            value = self.choice[min(int(rank * len(self.choice)), len(self.choice) - 1)]
-        else:
-            assert self.constant is not None
-            return self.constant
-        return min(max(value, self.low), self.high)  # rounding must not leave the range
+            return min(max(value, self.low), self.high)
+        assert self.choice is not None
+        return self.choice[min(int(rank * len(self.choice)), len(self.choice) - 1)]
 
     def draw(self, rng: np.random.Generator) -> float:
         """A value; takes one number from ``rng``."""

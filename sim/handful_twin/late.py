@@ -36,7 +36,7 @@ class LateCamera:
         self._dt_s = 1.0 / world.settings.physics_rate_hz
         self._line: InFlight[Frame] = InFlight()
         self._newest: Frame | None = None
-        self._seen = False
+        self._seen, self._delay_s = False, 0.0
         self.begin(Latency())
 
     def open(self) -> None:
@@ -62,8 +62,9 @@ class LateCamera:
     def take(self) -> None:
         """Take every picture that is due by now."""
         while self._due_s <= self._world.time_s + _EARLY * self._dt_s:
-            frame = replace(self._camera.latest(0.0), stamp_s=self._due_s)
-            self._line.send(self._due_s, self._latency.of(self._next), frame)
+            now = self._camera.latest(0.0)
+            frame = Frame(now.camera, now.pixels, self._due_s, now.frame_id)
+            self._line.send(self._due_s, self._delay_s, frame)
             self._next += 1
             self._due_s = self._taken_s()
 
@@ -112,8 +113,8 @@ class LateCamera:
         """When the next picture is taken: on a physics step, no later than it must."""
         if not self._late:
             return math.inf
-        k = self._next
-        due_s = self._begin_s + k * self._period_s - self._latency.of(k)
+        self._delay_s = self._latency.of(self._next)
+        due_s = self._begin_s + self._next * self._period_s - self._delay_s
         return math.floor(due_s / self._dt_s + _EARLY) * self._dt_s
 
 
@@ -131,9 +132,11 @@ class LateClock:
         """Step physics until ``stamp_s``; what is due in between happens where it is due."""
         while (due_s := self._due_s()) < stamp_s:
             self._world.advance_until(due_s)
-            self._arm.arrive()
+            if self._arm.next_s() <= due_s:
+                self._arm.arrive()
             for camera in self._cameras:
-                camera.take()
+                if camera.next_s() <= due_s:
+                    camera.take()
         self._world.advance_until(stamp_s)
         self._arm.arrive()
 

@@ -225,4 +225,5 @@ class _Drawer:
         own = self.of(f"twin.delay.{what}_s", getattr(base, f"{what}_s"), 0.0, whose)
         added = self.of(f"delay.{what}_s", getattr(more, f"{what}_s"), 0.0, whose)
         jitters = [getattr(base, f"{what}_jitter_s"), getattr(more, f"{what}_jitter_s")]
-        return Latency(scale * own + added, tuple(j for j in jitters if j is not None), key)
+        given = tuple(j for j in jitters if j is not None and (j.low or j.high))
+        return Latency(scale * own + added, given, key)

@@ -107,6 +107,10 @@ class Rasteriser:
     def wear(self, coat: Coat | None) -> None:
         """Draw with these colours, patterns and light from now on; None: with its own again."""
         self._coat = self._plain if coat is None else coat
+        if coat is not None and coat.face_pattern is not None:
+            some = coat.face_pattern >= 0
+            self._pattern_frame = np.zeros(len(coat.patterns), np.int32)
+            self._pattern_frame[coat.face_pattern[some]] = self._face_frame[some]
 
     def rgb(
         self, poses: F64, K: F64, X_BC: F64, width_px: int, height_px: int, near_m: float = NEAR_M
@@ -126,7 +130,7 @@ class Rasteriser:
         else:
             patterns.resolve(
                 out, shade, face_of, nearness, n, coat.face_rgb, horizon, backdrop,
-                coat.face_pattern, self._face_frame, coat.patterns,
+                coat.face_pattern, self._pattern_frame, coat.patterns,
                 np.ascontiguousarray(poses, np.float64), np.ascontiguousarray(X_BC, np.float64),
                 np.array([K[0, 0], K[1, 1], K[0, 2], K[1, 2]]), patterns.NOISE,
             )  # fmt: skip

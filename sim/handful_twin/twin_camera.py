@@ -51,7 +51,11 @@ class TwinCamera:
         self.attach, self.X_AC = _bolted(where)
         believed = self._believed(self.size.width_px, self.size.height_px)
         self.K, self.D, self.model = believed.K, believed.D, believed.model
+        self._known: dict[tuple[int, int], Calibration] = {
+            (believed.width_px, believed.height_px): believed
+        }
         self._lenses: dict[tuple[int, int], Lens] = {}
+        self._drawn: dict[tuple[int, int], Array] = {}
         self._eye: Eye | None = None
         self._sensor: Sensor | None = None
         self._open = False
@@ -63,6 +67,7 @@ class TwinCamera:
     def be(self, eye: Eye | None, sensor: Sensor | None) -> None:
         """What it really is from now on; None: as it is believed to be, without noise."""
         self._eye, self._sensor = eye, sensor
+        self._drawn.clear()
 
     def latest(self, max_age_s: float) -> Frame:
         """A picture of now, stamped with the world's time [s].
@@ -102,22 +107,24 @@ class TwinCamera:
         """
         self._renderer.scene.sync()
         width, height = width_px or self.size.width_px, height_px or self.size.height_px
-        where, X_BC = self._where, self.X_BC()
-        believed = self._believed(width, height)
-        if not believed.D.any():
-            K = self._real(believed.K, width, height, believed)
-            return self._renderer.render(K, X_BC, width, height, where.near_m, where.far_m)
-        lens = self._lenses.get((width, height))
-        if lens is None:
-            lens = Lens(believed, f"twin.cameras.{self.name}")
-            self._lenses[width, height] = lens
-        drawn = lens.pinhole
-        # The distortion stays with the picture: an eye's error moves what falls on the lens.
-        K = self._real(drawn.K, width, height, believed)
+        where, X_BC, size = self._where, self.X_BC(), (width, height)
+        if size not in self._known:
+            self._known[size] = self._believed(width, height)
+        believed = self._known[size]
+        lens = None
+        if self._whole is not None and believed.D.any():
+            lens = self._lenses.get(size)
+            if lens is None:
+                lens = self._lenses[size] = Lens(believed, f"twin.cameras.{self.name}")
+            # The distortion stays with the picture: an eye's error moves what falls on the lens.
+            width, height = lens.pinhole.width_px, lens.pinhole.height_px
+        if size not in self._drawn:
+            K = believed.K if lens is None else lens.pinhole.K
+            self._drawn[size] = self._real(K, *size, believed)
         pixels = self._renderer.render(
-            K, X_BC, drawn.width_px, drawn.height_px, where.near_m, where.far_m
+            self._drawn[size], X_BC, width, height, where.near_m, where.far_m
         )
-        return lens.bend(pixels)
+        return pixels if lens is None else lens.bend(pixels)
 
     def _believed(self, width: int, height: int) -> Calibration:
         """Of a delivered picture of this size."""
