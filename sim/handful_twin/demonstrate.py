@@ -44,7 +44,8 @@ class Demonstrator:
         want = self._env.task.plan(truth, self._before or truth)
         self._before = truth
         settings = self._env.rig.action
-        step_m = want.p_BT_m - arm.target_p_BT_m
+        # Plans are about where the tip truly is; the arm goes by its encoders, which may be off.
+        step_m = want.p_BT_m + (arm.p_BT_m - truth.p_BT_m) - arm.target_p_BT_m
         farthest_m = np.abs(step_m).max()
         step_m = step_m * min(settings.step_m / farthest_m, _GAIN) if farthest_m > 0.0 else step_m
         opening_m = 0.5 * (want.gripper + 1.0) * settings.gripper_max_m

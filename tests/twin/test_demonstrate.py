@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from handful_twin import TwinTaskEnv, make_env
 from handful_twin.demonstrate import Demonstrator
+from handful_twin.settings import TwinSettings
 from handful_twin.tasks import TASKS
 
 from handful.config import load
@@ -110,4 +111,15 @@ def test_care_takes_noise_away(small_rig: RigSettings) -> None:
     off = [Demonstrator(env, 0.3, seed).act(observation) - exact for seed in range(200)]
     assert 0.0 < share < 1.0
     assert np.std([row[1] for row in off]) == pytest.approx(0.3 * share, rel=0.2)
+    env.close()
+
+
+def test_encoders_that_are_off_do_not_mislead_it(small_rig: RigSettings) -> None:
+    """It knows where the tip truly is, and the arm is told in the arm's own terms."""
+    off = {"encoders": {"joint_offset_rad": 0.005}}
+    env = make_env("stack", rig=small_rig, twin=load(TwinSettings, "twin", {"randomize": off}))
+    for seed in range(3):
+        won, _ = run(env, Demonstrator(env, 0.0), seed)
+        assert won
+        assert np.linalg.norm(env.arm_state().p_BT_m - env.truth().p_BT_m) > 0.001
     env.close()
