@@ -58,6 +58,12 @@ def test_the_story_is_on_the_first_page() -> None:
         "bench",
         "demo",
         "robot-demo",
+        "validate",
+        "data",
+        "teleop",
+        "calibrate",
+        "replay",
+        "identify",
     ]
 
 
@@ -72,7 +78,7 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("words", "said"),
         [
-            (["--task", "juggle"], "--task juggle: no such task; there are: lift, reach"),
+            (["--task", "juggle"], "--task juggle: no such task; there are: drawer, lift, peg"),
             (["--agent", "nobody"], "agent/nobody: no shipped profile of that name"),
             (["--agent", "gone.yaml"], "gone.yaml: no such settings file"),
             (["--set", "agent.bach_size=4"], "did you mean 'batch_size'?"),
