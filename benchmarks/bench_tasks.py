@@ -191,7 +191,7 @@ def main() -> None:
     for name, values in numbers["tasks"].items():
         weak = values["demonstrator"]["success_rate"] < GOAL
         if weak or values["random"]["success_rate"] >= AT_MOST:
-            sys.exit(f"{name}: {_line(name, values)}; wanted {GOAL} and less than {AT_MOST}")
+            sys.exit(f"{_line(name, values)}; wanted {GOAL} and less than {AT_MOST}")
 
 
 if __name__ == "__main__":
