@@ -85,6 +85,7 @@ def _cases(stack: ExitStack) -> dict[str, Work]:
     rig, twin = load(RigSettings, "rig"), load(TwinSettings, "twin")
     third = rig.model_copy(update={"cameras": {"third": rig.cameras["third"]}})
     tiny = twin.model_copy(update={"renderer": "tiny", "antialias": 1})
+    hard = load(TwinSettings, "twin", {"randomize": "hard"})
 
     def lift(rig: RigSettings, twin: TwinSettings) -> TwinTaskEnv:
         env = make_env("lift", rig, twin)
@@ -101,6 +102,8 @@ def _cases(stack: ExitStack) -> dict[str, Work]:
     cases = {
         "env_steps_per_s": _random_steps(lift(third, twin)),
         "env_steps_per_s_two_cameras": _random_steps(lift(rig, twin)),
+        "env_steps_per_s_hard": _random_steps(lift(third, hard)),
+        "env_steps_per_s_two_cameras_hard": _random_steps(lift(rig, hard)),
         "env_steps_per_s_gripping": _demonstration_steps(lift(third, twin)),
         "env_steps_per_s_tiny": _random_steps(lift(third, tiny)),
         "resets_per_s": _resets(lift(third, twin)),
