@@ -125,7 +125,7 @@ def resolve(ask: Ask) -> Plan:
             f"--method {ask.method}: learns from pixels, but {task.name} gives a state only; use "
             "a method that learns from the state (agent.cameras: []), or a task of dm_control"
         )
-    if agent.clone.proposal or agent.clone.init_actor or agent.encoder.trained_by != "critic":
+    if agent.clone.proposal or agent.clone.init_actor or agent.encoder.trained_by == "pretraining":
         raise ConfigError(
             f"--method {ask.method}: begins with demonstrations, and these tasks have none; "
             "use curl, rad, drq, sac or state"
