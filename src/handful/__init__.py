@@ -210,6 +210,7 @@ The wire: the doors to ROS, and the only room that knows it
     wire.agent_voice         what the agent says about itself
     wire.agent               the agent's process: evaluate, learn, collect
     wire.listen              what the agent saw, put together again from topics or a bag
+    wire.bag                 the same from recorded bags, as `handful data import` does
     wire.learner             the learner's process, and how it stands
     wire.guard               actions in, verdicts and commands out; watchdogs on a steady clock
     wire.arm                 guard/command in, one real arm, arm/state out

@@ -49,9 +49,13 @@ class Listener:
         written: episodes. missing: actions whose pictures were not heard; their episode ends there.
     """
 
-    def __init__(self, rig: RigSettings, folder: Path) -> None:
-        self._rig, self._observer = rig, Observer(rig)
-        self._log = EpisodeLog(folder, self._observer.spec, {"from": "topics"})
+    def __init__(
+        self, rig: RigSettings, folder: Path, log: EpisodeLog | None = None, source: str = "agent"
+    ) -> None:
+        """Hear ``source``'s actions; log: where to, unless to one of its own in ``folder``."""
+        self._rig, self._observer, self._source = rig, Observer(rig), source
+        self._log = log or EpisodeLog(folder, self._observer.spec, {"from": "topics"})
+        self._patience_s = _PATIENCE_S
         self._lock = threading.Lock()
         self._heard: dict[str, deque[Any]] = {n: deque(maxlen=_KEPT) for n in rig.cameras}
         self._heard["arm"] = deque(maxlen=_KEPT)
@@ -62,8 +66,12 @@ class Listener:
         self._last: Observation | None = None
         self._end: Any = None
         self.written = self.missing = 0
+        self._listen()
+
+    def _listen(self) -> None:
+        """Subscribe to everything that is needed."""
         fast: dict[str, Any] = {"tcp_nodelay": True, "queue_size": 100}
-        for name in rig.cameras:
+        for name in self._rig.cameras:
             rospy.Subscriber(
                 f"{name}/color/image_raw", Image, self._keep, name, buff_size=BUFFER_BYTES, **fast
             )
@@ -103,7 +111,7 @@ class Listener:
             self._events.append(message)
 
     def _on_verdict(self, message: Any) -> None:
-        if message.source == "agent":
+        if message.source == self._source:
             with self._lock:
                 self._verdicts[message.sequence] = message
 
@@ -163,16 +171,18 @@ class Listener:
             next_observation=seen,
             last=last,
             info={"success": reward > 0.0, "verdict": messages.verdict(verdict).status},
+            asked=messages.action(step.action),
         )
 
     def _verdict(self, sequence: int) -> Any:
-        end_s = time.monotonic() + _PATIENCE_S
-        while time.monotonic() < end_s:
+        end_s = time.monotonic() + self._patience_s
+        while True:
             with self._lock:
                 if sequence in self._verdicts:
                     return self._verdicts.pop(sequence)
+            if time.monotonic() > end_s:
+                raise CameraError(f"guard/verdict: no verdict on action {sequence} was heard")
             time.sleep(0.002)
-        raise CameraError(f"guard/verdict: no verdict on action {sequence} was heard")
 
     def _observe(self, action: Any) -> Observation:
         """The observation of an action: exactly the pictures and the state it names."""
@@ -187,7 +197,7 @@ class Listener:
 
     def _of(self, name: str, stamp_s: float) -> Any:
         """The message of a moment; waits a little for one that has not come in yet."""
-        end_s = time.monotonic() + _PATIENCE_S
+        end_s = time.monotonic() + self._patience_s
         while True:
             with self._lock:
                 for message in reversed(self._heard[name]):
