@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pty
+import re
 import subprocess
 import sys
 import termios
@@ -18,10 +19,12 @@ from graph import NO_ROS, ROOT, Graph, Process
 pytest.importorskip("handful.msg", reason=NO_ROS)
 
 from diagnostic_msgs.msg import DiagnosticArray
-from sensor_msgs.msg import Joy
+from sensor_msgs.msg import Image, Joy
 from std_msgs.msg import String
+from websockets.sync.client import connect
 
 from handful.msg import Action, AgentStatus, ArmState, Episode, EpisodeEvent, GuardState
+from handful.wire.pictures import array_to_image
 
 GUARD = """
 import rospy
@@ -360,3 +363,33 @@ def test_a_step_a_person_drove_comes_back_to_the_agent_as_theirs(monkeypatch: An
     theirs = gate.submit(np.zeros(4), seen)
     assert theirs.by_person and theirs.executed[0] == np.float32(0.5) and not theirs.latched
     late.join()
+
+
+def test_a_page_shows_the_cameras_drives_and_rests_when_it_is_closed(
+    ros: Graph, guard: Process
+) -> None:
+    own = ("arm/state:=page_arm", "teleop/action:=page_action", "third/color/image_raw:=page_eye")
+    group = {"device": "page", "max_silence_s": 1.0}
+    node = ros.start("operator_node", *own, "operator/status:=page_line", name="page", teleop=group)
+    actions = ros.listen("page_action", Action)
+    arm, eye = ros.talk("page_arm", ArmState, listeners=1), ros.talk("page_eye", Image)
+    state = ArmState(target_gripper_m=0.08)
+    state.target.orientation.x = state.tool.orientation.x = 1.0
+    arm.repeat(state, 20.0)
+    eye.repeat(array_to_image(np.full((84, 84, 3), 99, np.uint8), 0.0, "third"), 10.0)
+    ros.wait_until(lambda: "drive and look" in node.output(), "the page's address")
+    url = re.findall(r"http://\S+", node.output())[0].replace("http", "ws").replace("/?", "/ws?")
+    with connect(url, compression=None) as line:
+        line.send('{"keys": []}')
+        seen, end_s = False, time.monotonic() + 10.0
+        while time.monotonic() < end_s and not (seen and actions.messages):
+            time.sleep(0.1)
+            line.send('{"keys": ["shift", "up"]}')
+            seen = seen or isinstance(line.recv(timeout=5.0), bytes)
+        assert seen, "no picture came"
+        assert list(actions.wait(2)[-1].values)[:3] == [1.0, 0.0, 0.0]
+    actions.wait_for(lambda m: m.rest)
+    assert node.stop() == 0
+    actions.close()
+    arm.hush()
+    eye.hush()
