@@ -35,7 +35,10 @@ class Peer:
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> "Peer":
-        python = install(self.name, self.packages)
+        return self.start(install(self.name, self.packages))
+
+    def start(self, python: Path) -> "Peer":
+        """Start the script under an interpreter that is there."""
         quiet = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
         quiet.pop("PYTHONPATH", None)  # ours; the peer has its own packages
         self._process = subprocess.Popen(

@@ -71,6 +71,7 @@ The workshop: metres, radians, seconds, frames; no torch, no ROS
     rig.teleop.make          a device by its name
     rig.playback             and the way back: episodes, in order, whole steps only
     rig.follow               the same while it is being written, step by step
+    rig.shelf                any steps of it in a batch, straight from the files
 
 The study: tensors; never a metre, a second or a frame
     learn.settings           every number of the learner

@@ -66,7 +66,7 @@ def _of_levels(levels: NDArray[np.int64], pictures: int) -> dict[str, NDArray[An
         "std": column(spread),
         "count": np.array([pictures]),
         **{
-            name: column([value[min(np.searchsorted(row, q), _LEVELS - 1)] for row in upto])
+            name: column([value[min(int(np.searchsorted(row, q)), _LEVELS - 1)] for row in upto])
             for name, q in _QUANTILES.items()
         },
     }
