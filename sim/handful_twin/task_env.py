@@ -63,9 +63,10 @@ class TwinTaskEnv:
             for name, eye in self.stage.cameras.items()
         }
         self.clock = LateClock(self.world, self.arm, list(self._eyes.values()))
-        self.cameras: dict[str, Camera] = dict(self._eyes)
+        self.cameras = dict(self.stage.cameras)
+        looked_at: dict[str, Camera] = dict(self._eyes)
         self._scaler = ActionScaler(rig.action)
-        self._loop = ControlLoop(rig, self.cameras, self.arm, self.clock)
+        self._loop = ControlLoop(rig, looked_at, self.arm, self.clock)
         self._table = EpisodeTable(task.settings.horizon_steps, task.settings.hold_steps)
         self._seen: Observation | None = None
         self._step_m = np.zeros(3)

@@ -67,7 +67,14 @@ def build(
 ) -> S:
     """Validate a plain mapping into ``schema``; ``name`` is how errors call its source."""
     values = copy.deepcopy(values)
-    for dotted, value in (overrides or {}).items():
+    overrides = overrides or {}
+    for dotted, value in overrides.items():
+        whole = next((key for key in overrides if dotted.startswith(f"{key}.")), None)
+        if whole is not None and not isinstance(overrides[whole], dict):
+            raise ConfigError(
+                f"{name}: {whole} is set to {overrides[whole]!r} and {dotted} to {value!r}: "
+                f"the second would undo the first; say both in one mapping for {whole}"
+            )
         _put(values, dotted, value)
     try:
         # Through JSON: strict mode then takes a list for a tuple, as YAML has none, and no more.

@@ -189,7 +189,7 @@ def test_a_moment_with_things_on_their_way_is_restored() -> None:
 def test_two_looks_at_one_picture_share_no_memory() -> None:
     env = env_of(late(frame_s=0.05))
     env.reset(0)
-    eye = env.cameras["third"]
+    eye = env._eyes["third"]
     a, b = eye.latest(1.0), eye.latest(1.0)
     assert a.stamp_s == b.stamp_s and np.array_equal(a.pixels, b.pixels)
     assert not np.shares_memory(a.pixels, b.pixels)

@@ -153,6 +153,11 @@ def test_a_mapping_goes_on_top_of_the_file_it_is_like() -> None:
     assert alone.model_dump() == {"camera": {"position_m": 0.02}}
 
 
+def test_a_key_on_top_of_a_name_does_not_silently_undo_the_name() -> None:
+    with pytest.raises(ConfigError, match=r"randomize is set to 'hard'.*would undo.*one mapping"):
+        twin(randomize="hard", randomize__camera__fov_deg=1.0)
+
+
 def test_a_file_of_ones_own_is_read_by_its_path(tmp_path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("picture: {noise: {uniform: [1, 2]}}\n")
