@@ -118,14 +118,15 @@ class Shelf:
 def _places(path: Path, first: int, count: int) -> list[dict[str, Bytes]]:
     """The bytes of every picture in the records ``first`` to ``first + count`` of a whole file."""
     with path.open("rb") as file:
-        data = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    data = np.frombuffer(mapped, np.uint8)
     found: list[dict[str, Bytes]] = []
     at = 0
     for number in range(first + count):
-        _, length, _ = HEAD.unpack_from(data, at)
+        _, length, _ = HEAD.unpack_from(mapped, at)
         if number >= first:
             payload = at + HEAD.size
-            (size,) = struct.unpack_from("<Q", data, payload)
+            (size,) = struct.unpack_from("<Q", mapped, payload)
             begin = payload + 8 + size
             header = json.loads(data[payload + 8 : begin].tobytes())
             found.append(
