@@ -13,6 +13,7 @@ from handful.contract import Frame
 from handful_twin.live import LiveTwin, Order, Report
 
 _BEHIND_S = 0.25  # wall time the twin may be behind before that is given up
+_TICK_S = 1e-6  # cell times nearer than this are one: they came about by different sums
 _SLICE_S = 0.05  # cell time between two looks at what came in, when catching up
 
 
@@ -143,7 +144,7 @@ class LiveThread:
             self.slipped_s += behind_s
 
     def _say_time(self, cell_s: float) -> None:
-        if self._tick is not None and cell_s > self._told_s:
+        if self._tick is not None and cell_s > self._told_s + _TICK_S:
             self._told_s = cell_s
             self._tick(cell_s)
 
