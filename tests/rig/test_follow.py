@@ -21,7 +21,7 @@ from tests.log_kit import (
 def write(folder, *lengths: int, last: bool = True) -> None:
     with EpisodeLog(folder, SPEC) as log:
         for length in lengths:
-            log.begin(observation(0))
+            log.begin(observation(0), recorded={"unix_s": 1.0})  # the same bytes every time
             for step in range(1, length + 1):
                 log.add(transition(step, last=last and step == length))
 
