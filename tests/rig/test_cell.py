@@ -145,3 +145,31 @@ def test_a_held_guard_faults_the_episode_and_the_silence_is_announced() -> None:
     assert gate.rests == 1
     cell.env.fault("again")
     assert cell.env.table.fault_reason == "stopped: e-stop"
+
+
+class Watched:
+    """A gate of somebody who only watches: what moved the arm was not what is given to it."""
+
+    def __init__(self, by_person: bool) -> None:
+        self.by_person = by_person
+
+    def begin(self) -> None:
+        pass
+
+    def rest(self, seen) -> None:
+        pass
+
+    def submit(self, action, seen) -> Judged:
+        moved = np.array([0.5, 0.0, 0.0, 1.0], np.float32)
+        return Judged(moved, np.zeros(3), "ok", "", False, by_person=self.by_person)
+
+
+@pytest.mark.parametrize(("given", "by_person"), [(None, False), (STAY, True)])
+def test_what_nobody_asked_for_is_not_written_down_as_asked(given, by_person: bool) -> None:
+    cell = Cell(gate=Watched(by_person))
+    cell.env.reset(0)
+    step = cell.env.step(given)
+    assert step.asked is None and step.action[0] == 0.5 and step.demo is by_person
+    own = Cell()
+    own.env.reset(0)
+    assert own.env.step(STAY).asked.tolist() == STAY

@@ -158,7 +158,10 @@ class CellEnv:
                 "said_by": said.by,
                 **({"intervention": True} if judged.by_person else {}),
             },
-            asked=np.array(action, np.float32),
+            # Who only watches asks for nothing, and what a person asked for was not this.
+            asked=None
+            if judged.by_person or np.ndim(action) != 1
+            else np.array(action, np.float32),
         )
 
     def fault(self, reason: str) -> None:
