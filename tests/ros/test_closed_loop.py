@@ -12,7 +12,7 @@ from graph import NO_ROS, Graph
 
 pytest.importorskip("handful.msg", reason=NO_ROS)
 
-from cell_kit import Cell, quick_run
+from cell_kit import PATIENT, Cell, quick_run
 
 from handful.msg import Action, Episode, LearnerStatus, Verdict
 from handful.rig.episodes import read
@@ -29,7 +29,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 
 @pytest.fixture
 def cell(ros: Graph, run: RunFolder) -> Iterator[Cell]:
-    cell = Cell(ros, run)
+    cell = Cell(ros, run, **PATIENT)
     yield cell
     cell.end()
 
@@ -114,7 +114,7 @@ def test_demonstrations_are_collected_over_ros(ros: Graph, run: RunFolder, tmp_p
     fresh = RunFolder(tmp_path / "demos_over_ros")
     fresh.path.mkdir()
     fresh.config.write_text(run.config.read_text())
-    cell = Cell(ros, fresh, demonstrate=True)
+    cell = Cell(ros, fresh, demonstrate=True, **PATIENT)
     try:
         agent = cell.start_agent("collect", demos=2)
         assert agent.wait(90.0) == 0, agent.output()

@@ -18,7 +18,7 @@ from graph import NO_ROS, ROOT, Graph, Process
 
 pytest.importorskip("handful.msg", reason=NO_ROS)
 
-from cell_kit import Cell, quick_run
+from cell_kit import PATIENT, Cell, quick_run
 from diagnostic_msgs.msg import DiagnosticArray
 from gate_kit import certify
 
@@ -43,8 +43,6 @@ ROWS = {
 NEEDED = {"required": True, "code": "version"}  # who edits a file while this runs is no row here
 STAYS = "none"
 """The row whose agent roslaunch would bring back: it stays, and says why it does nothing."""
-PATIENT = {"max_arm_silence_s": 2.0, "max_camera_silence_s": 2.0, "forgive_silence_s": 2.0}
-"""Watchdogs that a machine which does other things as well does not wake."""
 
 
 def of_run(run: RunFolder) -> tuple[Claims, str, int]:
