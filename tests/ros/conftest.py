@@ -2,7 +2,8 @@
 
 They are processes in real time, with watchdogs of a tenth of a second that must not be loosened to
 be tested. A virtual machine now and then stops for that long, and then a guard rightly holds. So
-each may fail once, and the summary says which did; what is broken fails twice.
+each may fail once, and the summary says which did; what is broken fails twice. A test whose one
+failure would be a failure carries ``flaky(reruns=0)``.
 """
 
 import sys

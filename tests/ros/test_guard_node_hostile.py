@@ -17,6 +17,7 @@ COUNT = int(os.environ.get("HANDFUL_HOSTILE", "15000"))
 
 
 @pytest.mark.timeout(1200)
+@pytest.mark.flaky(reruns=0)  # once outside a limit is once too often
 def test_hostile_actions_never_reach_the_arm(ros: Graph) -> None:
     guard = ros.start("guard_node", guard={"max_bad_actions": 1000})
     fuzz = ros.start_script(FUZZ, str(COUNT), "1", name="fuzz")
@@ -26,5 +27,5 @@ def test_hostile_actions_never_reach_the_arm(ros: Graph) -> None:
     assert report["broken"] == []
     assert report["sent"] == report["verdicts"] == COUNT, "every action has its verdict"
     assert len(report["by_status"]) >= 5, "all kinds of answers; a wall is not always reached"
-    assert report["way_m"] > 1.0, "the arm did move"
+    assert report["way_m"] > 0.3, "the arm did move"
     assert guard.running, guard.output()
