@@ -20,7 +20,7 @@ from handful.rig.geometry import from_quat_xyzw, invert, pose, to_quat_xyzw
 
 Array = NDArray[np.float64]
 
-#: Pose of the optical frame C in the camera's link.
+#: Pose of the optical frame C (z forward, x right, y down) in the camera's link (x forward).
 X_LC = pose([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]], [0.0, 0.0, 0.0])
 
 

@@ -21,14 +21,14 @@ from handful.rig.camera import CameraError
 from handful.rig.camera_settings import KINDS, CameraNodeSettings, MountSettings
 from handful.rig.cameras import make_camera
 from handful.rig.geometry import from_quat_xyzw, pose, to_quat_xyzw
-from handful.rig.mount import load_mount
+from handful.rig.mount import X_LC, load_mount
 from handful.rig.settings import RigSettings
 from handful.rig.source import CameraSetupError, Picture
 from handful.wire.node import Level, Node
 from handful.wire.parameters import settings
 from handful.wire.pictures import array_to_image, depth_to_image
 from handful.wire.stamps import header
-from handful.wire.twin_mounts import X_LC, publish_mounts
+from handful.wire.twin_mounts import publish_mounts
 
 _WAIT_S = 0.1  # how soon the node notices that it shall end
 _SLOW = 0.8  # of the rate that was asked for; below it diagnostics warns

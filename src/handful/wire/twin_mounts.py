@@ -12,13 +12,12 @@ from geometry_msgs.msg import Quaternion, Transform, TransformStamped, Vector3
 from numpy.typing import NDArray
 from tf2_msgs.msg import TFMessage
 
-from handful.rig.geometry import invert, pose, to_quat_xyzw
+from handful.rig.geometry import invert, to_quat_xyzw
+from handful.rig.mount import X_LC
 from handful.wire.messages import BASE_FRAME, header
 
 HAND_FRAME = "panda_hand"
 _CARRIERS = {"base": BASE_FRAME, "hand": HAND_FRAME}
-#: Pose of the optical frame in <cam>_color_frame: z forward, x right, y down.
-X_LC = pose([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]], [0.0, 0.0, 0.0])
 
 
 def optical_frame(camera: str) -> str:

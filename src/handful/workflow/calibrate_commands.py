@@ -14,13 +14,22 @@ _BOARD = click.option(
     default="board",
     help="Which board was printed.  [default: config/board.yaml]",
 )
-_SET = click.option(
-    "--set",
-    "sets",
-    multiple=True,
-    metavar="GROUP.KEY=VALUE",
-    help="Change one setting; may be repeated. Example: --set board.square_m=0.0355",
-)
+
+
+def _sets(groups: str, example: str) -> Any:
+    """``--set`` for a command that reads these groups of settings."""
+    return click.option(
+        "--set",
+        "sets",
+        multiple=True,
+        metavar="GROUP.KEY=VALUE",
+        help=f"Change one setting; may be repeated. Groups: {groups}. Example: --set {example}",
+    )
+
+
+_SET_BOARD = _sets("board", "board.square_m=0.0355")
+_SET_LIVE = _sets("rig, twin, live", "live.actuation_delay_s=0.08")
+_SET_RUN = _sets("rig, twin, task", "twin.position_gain=0.05")
 _WHERE = click.option(
     "--on",
     "where",
@@ -74,7 +83,7 @@ def calibrate() -> None:
     help="How fine it is drawn, to the nearest whole module.",
 )
 @_BOARD
-@_SET
+@_SET_BOARD
 def board_command(**given: Any) -> None:
     """Draw the calibration board (ChArUco) in its true size.
 
@@ -115,7 +124,7 @@ def board_command(**given: Any) -> None:
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the twin.")
 @_WHERE
 @_BOARD
-@_SET
+@_SET_BOARD
 def capture_command(**given: Any) -> None:
     """Take pictures of the board, each with the arm's joints at that moment.
 
@@ -155,7 +164,7 @@ def capture_command(**given: Any) -> None:
 )
 @_urdf
 @_BOARD
-@_SET
+@_SET_BOARD
 @output_options
 def camera_command(**given: Any) -> None:
     """Measure a camera: intrinsics from the board's corners, its place by hand-eye calibration.
@@ -193,7 +202,7 @@ def camera_command(**given: Any) -> None:
     metavar="FILE.yaml",
     help="Write the twin's settings with these delays, for --twin.",
 )
-@_SET
+@_SET_LIVE
 @output_options
 def latency_command(**given: Any) -> None:
     """Measure delays: command to motion, and the age of pictures, each with a 95 % interval.
@@ -234,7 +243,7 @@ def _episode_settings(command: Any) -> Any:
     help="Folder of replay.html and replay.json.  [default: beside the log]",
 )
 @_episode_settings
-@_SET
+@_SET_RUN
 @output_options
 def replay(**given: Any) -> None:
     """Play what was sent in EPISODE again, in the twin, and say how far the twin is from it.
@@ -284,7 +293,7 @@ def replay(**given: Any) -> None:
     help="Simulations an episode to refine the best of them.",
 )
 @_episode_settings
-@_SET
+@_SET_RUN
 @output_options
 def identify(**given: Any) -> None:
     """Find the command delay, motor gains and finger speed under which the twin does what EPISODES
