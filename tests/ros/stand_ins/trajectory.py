@@ -33,6 +33,9 @@ class Controller(Body):
             self._server = actionlib.SimpleActionServer(
                 f"{name}/follow_joint_trajectory", FollowJointTrajectoryAction, auto_start=False
             )
+            # Its callbacks come with the server's lock held, and ending a goal takes that lock: a
+            # second one of ours would sooner or later be taken the other way round, for ever.
+            self.lock = self._server.action_server.lock
             self._server.register_goal_callback(self._on_goal)
             self._server.register_preempt_callback(self._on_cancel)
             self._server.start()
