@@ -2,14 +2,16 @@
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from workflow_kit import CountingLearner, LineEnv, LineParts, recipe
 
-from handful.rig.episodes import read
-from handful.workflow.collect import collect
+from handful.rig import edits
+from handful.rig.episodes import EpisodeLog, read
+from handful.workflow.collect import collect, set_unfinished_aside
 from handful.workflow.console import Console
 from handful.workflow.curves import read_curve
 from handful.workflow.errors import RunError
@@ -64,6 +66,36 @@ class TestCollect:
         collect(parts, run, 3, CONSOLE)
         assert [e.info["seed"] for e in read(run.demos)] == before
         assert all(e.complete for e in read(run.demos))
+
+    def test_a_half_recording_in_the_log_is_kept_apart_with_what_was_said_of_it(
+        self, tmp_path: Path
+    ) -> None:
+        parts, run = prepared(tmp_path)
+        last = sorted(run.demos.glob("*.log"))[-1]
+        cut = last.read_bytes()[:-10]
+        last.write_bytes(cut)
+        when = "2026-01-02T03:04:05+00:00"
+        edits.write(run.demos, edits.Edit(last.name, 1, "Ada", when, "shaky", reward=0.5))
+        torn = run.demos / "episode_000099.log"
+        torn.write_bytes(cut[:40])
+        collect(parts, run, 3, CONSOLE)
+        aside = sorted((run.path / "attempts").glob("*.log"))
+        assert [p.read_bytes() for p in aside] == [cut, cut[:40]], "something recorded is lost"
+        assert {n: v.reward for n, v in edits.views(run.path / "attempts").items()} == {
+            aside[0].name: 0.5
+        }
+        assert not edits.views(run.demos)[last.name].edits, "a new episode may get that name"
+        assert len(list(read(run.demos))) == 3
+
+    def test_what_is_being_recorded_at_this_moment_is_left_alone(self, tmp_path: Path) -> None:
+        parts, run = prepared(tmp_path)
+        episode = next(iter(read(run.demos)))
+        with EpisodeLog(run.demos, episode.spec) as log:
+            path = log.begin(episode.observation, demo=True)
+            log.add(replace(episode.transitions[0], last=False))
+            assert set_unfinished_aside(run.demos) == [] and path.exists()
+        assert [p.exists() for p in set_unfinished_aside(run.demos)] == [True]
+        assert not path.exists()
 
     def test_a_hopeless_demonstrator_is_an_error_not_a_loop(self, tmp_path: Path) -> None:
         class Hopeless(LineParts):

@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timezone
 from pathlib import Path
 
 from handful.contract import Transition
@@ -138,6 +139,23 @@ def views(folder: Path) -> dict[str, View]:
     for edit in read(folder):
         found[edit.file] = fold(found.get(edit.file, View()), [edit])
     return found
+
+
+def move(folder: Path, name: str, target: Path) -> None:
+    """What was said about episode ``name`` goes with its file to ``target``, in another session.
+
+    In ``folder`` it is taken back, because a later episode may be given that name.
+
+    Raises:
+        EditError: either session's file cannot be read or written.
+    """
+    spoken = [edit for edit in read(folder) if edit.file == name]
+    for edit in spoken:
+        write(target.parent, replace(edit, file=target.name))
+    if spoken:
+        why = f"moved to {target.parent.name}/{target.name}"
+        when = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        write(folder, Edit(name, spoken[-1].steps, "handful", when, why, undo=True))
 
 
 def fold(view: View, edits: Iterable[Edit]) -> View:

@@ -1,5 +1,6 @@
 """Reading the episode log back: lazily, in order, whole steps only, stacks rebuilt."""
 
+import fcntl
 import logging
 import re
 from collections.abc import Iterator
@@ -171,6 +172,18 @@ def whole_length(path: Path) -> tuple[int, dict[str, Any] | None]:
             return record.offset, values
         values = record[1]
     return len(data), values
+
+
+def being_written(path: Path) -> bool:
+    """Whether some process holds the file open as its recorder; a dead one holds nothing."""
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def step_count(path: Path) -> int:

@@ -2,10 +2,13 @@
 
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from handful.contract import Observation, Transition
-from handful.rig.episodes import EpisodeLog, read
+from handful.rig import edits
+from handful.rig.episodes import Episode, EpisodeLog, LogError, adopt, read
+from handful.rig.playback import being_written, episode_files, read_file
 from handful.workflow.console import Console
 from handful.workflow.data.about import about
 from handful.workflow.errors import RunError
@@ -30,13 +33,16 @@ def collect(
 ) -> Collected:
     """Top the run's log up to ``count`` demonstrations (successful ones, see ``keep_failures``).
 
-    An episode is written only when it has ended, so an interrupted one leaves nothing; calling
-    again goes on with the next unused seed.
+    An episode is written only when it has ended; calling again goes on with the next unused seed.
+    What stands in the log unfinished, whoever recorded it, is moved to ``attempts`` and counts no
+    more: nothing that was recorded is deleted.
 
     Raises:
         RunError: the demonstrator fails more often than it succeeds.
     """
     began_s = time.monotonic()
+    for moved in set_unfinished_aside(run.demos):
+        console.say(f"{moved}: unfinished, so it is no demonstration; kept here, out of {run.demos}")
     have, next_index, steps = _survey(run, parts)
     if have >= count:
         return Collected(have, 0, 0, steps, time.monotonic() - began_s)
@@ -85,6 +91,37 @@ def succeeded(last: Transition) -> bool:
     return last.last and last.discount == 0.0 and last.reward > 0.0
 
 
+def set_unfinished_aside(demos: Path) -> list[Path]:
+    """Move what is no whole episode from ``demos`` to its neighbour ``attempts``; where it is now.
+
+    A recorder was killed, or a person's attempt was put there by hand. Whole steps, a torn tail
+    and what people said about it (``rig.edits``) move with it. What is being written at this
+    moment, and files of another format, stay.
+
+    Raises:
+        LogError: a file cannot be moved; it stands where it was.
+    """
+    moved, said = list[Path](), edits.views(demos)
+    for path in episode_files(demos):
+        view = said.get(path.name, edits.View())
+        try:
+            episode = read_file(path, view=view)
+        except LogError:
+            continue  # of another version; whoever reads the session says so
+        if (episode is not None and _finished(episode)) or being_written(path):
+            continue
+        target = adopt(path, demos.with_name("attempts"))
+        if view.edits:
+            edits.move(demos, path.name, target)
+        moved.append(target)
+    return moved
+
+
+def _finished(episode: Episode) -> bool:
+    """It was seen to its end, or somebody has said since that it is a success."""
+    return episode.complete or bool(episode.view.success)
+
+
 def _survey(run: RunFolder, parts: Parts) -> tuple[int, int, int]:
     """Demonstrations already there, the next unused index of their seed range, and their steps."""
     have, next_index, steps = 0, 0, 0
@@ -92,10 +129,8 @@ def _survey(run: RunFolder, parts: Parts) -> tuple[int, int, int]:
         return have, next_index, steps
     start = episode_seed(Purpose.DEMO, parts.recipe.seed, 0)
     for episode in read(run.demos):
-        if not episode.complete:
-            # Killed while this one was being written: the same seed makes it again, bit by bit.
-            episode.path.unlink()
-            continue
+        if not _finished(episode):
+            continue  # somebody is writing it
         have += 1
         steps += len(episode.transitions)
         next_index = max(next_index, int(episode.info.get("seed", start - 1)) - start + 1)

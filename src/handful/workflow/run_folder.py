@@ -4,6 +4,7 @@
 
     runs/NAME/config.yaml              every setting, resolved
               demos/                   episode log of the demonstrations
+              attempts/                what people recorded and is no demonstration; never deleted
               episodes/                episode log of the agent's own experience
               pretrained.safetensors   the learner after pre-training
               checkpoint.safetensors   the learner now
