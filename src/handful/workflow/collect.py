@@ -42,7 +42,7 @@ def collect(
     """
     began_s = time.monotonic()
     for moved in set_unfinished_aside(run.demos):
-        console.say(f"{moved}: unfinished, so it is no demonstration; kept here, out of {run.demos}")
+        console.say(f"{moved}: unfinished, so it no longer counts in {run.demos}; kept here")
     have, next_index, steps = _survey(run, parts)
     if have >= count:
         return Collected(have, 0, 0, steps, time.monotonic() - began_s)
