@@ -51,6 +51,12 @@ The workshop: metres, radians, seconds, frames; no torch, no ROS
     rig.beat                 a beat that waits for pictures, so that none is acted on late
     rig.cell                 a cell of parts as an environment: reset, step, success, fault
     rig.episode              reset, running, succeeded, timed out, faulted: as a table
+    rig.reward               who claims success: one door, and how long a claim must stand
+    rig.reward_settings      which source, and what each of them needs
+    rig.reward_geometric     tool, opening and tags within their bounds
+    rig.reward_tags          AprilTags through a calibrated camera
+    rig.reward_labels        which frames of an episode show success
+    rig.reward_env           episodes that end by a source's word; the truth is only noted
     rig.episodes             what happened, appended to a log that survives kill -9
     rig.records              the bytes of that log
     rig.picture_codec        its pictures: raw, or as PNG
@@ -79,6 +85,8 @@ The study: tensors; never a metre, a second or a frame
     learn.memory             how much memory there is, said before it is taken
     learn.store              every frame once; stacks and successors by index
     learn.gather             pictures out of the store in one pass over memory
+    learn.shuttle            host arrays to the device without waiting
+    learn.device_store       the experience a second time, on the device
     learn.replay             two rings of experience, the arm's own and the demonstrated
     learn.augment            which window of a picture the network sees
     learn.effects            RAD's holes, turns and colours, over a whole batch
@@ -89,12 +97,23 @@ The study: tensors; never a metre, a second or a frame
     learn.features           what a frozen encoder sees, computed once
     learn.networks           the heads: squashed Gaussian, ensemble of Q
     learn.contrast           InfoNCE between two views, a slow key beside it
+    learn.compute            precision, recorded programs, where the replay is: decided once
+    learn.batch              what an update is given, and which of its parts are due
+    learn.optimizers         which optimiser steps what
     learn.agent              act, and one update, readable as the paper's box
     learn.acting             one observation in, one action out, without Python in between
     learn.pretrain           contrast and cloning before the first motion
+    learn.sampling           batches as the host draws them
+    learn.feed               the same for a program: little is sent, the device assembles
+    learn.program            an update recorded once and replayed, without Python in between
     learn.learner            takes what happened, keeps updates per step exact, hands out actions
     learn.persist            a learner to a checkpoint and back
     learn.handout            the weights, from a learner to an actor in another process
+    learn.success_settings   every number of a success classifier
+    learn.success_eye        the frozen eye it looks with
+    learn.success            its heads, and all it was trained on, in one file
+    learn.success_fit        how they are trained
+    learn.success_drift      when pictures no longer look like the training ones
     learn.checkpoint         one file of tensors and counters, whole or not at all
 
 How a run is conducted
@@ -203,6 +222,7 @@ The wire: the doors to ROS, and the only room that knows it
     wire.topic_camera        a camera that is a topic
     wire.gate                an action out, the guard's verdict back
     wire.senses              the newest arm state, and when pictures come in
+    wire.lenses              camera_info and /tf_static to what a session says about its cameras
     wire.reading             the arm's state for a command that only reads
     wire.scene               who puts an episode's scene up, and who says how it ended
     wire.papers              what the cell is, and the guard's ear for what agents show it

@@ -17,6 +17,7 @@ from handful.rig.arm import ArmError
 from handful.rig.camera import CameraError
 from handful.rig.episode import EpisodeError, EpisodeTable, Phase
 from handful.rig.loop import ControlLoop
+from handful.rig.reward import RewardError, RewardSource, Told, judged_by
 
 
 class EpisodeFault(RuntimeError):
@@ -66,6 +67,8 @@ class CellEnv:
         loop: with its cameras, arm, gate and beat. table: of the task's horizon and hold.
         scene, judge: who puts up the scene and who judges it.
         notice: called at every change of phase and after every step.
+        source: who is asked each step whether the goal is met; the judge when not given, who is
+            heard in any case when somebody says how the episode ends.
     """
 
     def __init__(
@@ -75,9 +78,11 @@ class CellEnv:
         scene: Scene,
         judge: Judge,
         notice: Callable[[EpisodeTable], None] = lambda table: None,
+        source: RewardSource | None = None,
     ) -> None:
         self._loop, self.table = loop, table
         self._scene, self._judge, self._notice = scene, judge, notice
+        self.source: RewardSource = Told("task", judge.met) if source is None else source
 
     @property
     def spec(self) -> Spec:
@@ -110,6 +115,7 @@ class CellEnv:
             observation = self._loop.begin()
         except (SceneError, CameraError, ArmError) as error:
             raise self._fault(str(error)) from error
+        self.source.begin()
         self.table.start()
         self._notice(self.table)
         return observation
@@ -136,11 +142,15 @@ class CellEnv:
         judged = tick.judged
         if judged.latched:
             raise self._fault(judged.reason)
-        met, said = self._judge.met(), self._judge.said()
+        try:
+            claim = self.source.look(tick.observation, self._loop.arm_state())
+        except (ArmError, CameraError, RewardError) as error:
+            raise self._fault(str(error)) from error
+        met, said = self.table.claims(claim.score), self._judge.said()
         if said.end is not None:
             self.table.end(said.end)
         else:
-            self.table.advance(met)
+            self.table.advance(claim.score)
         if self.table.last:
             self._loop.rest()
         self._notice(self.table)
@@ -156,6 +166,7 @@ class CellEnv:
                 "at_goal": met,
                 "verdict": judged.status,
                 "said_by": said.by,
+                **({} if self.source.name == "task" else judged_by(self.source, claim)),
                 **({"intervention": True} if judged.by_person else {}),
             },
             # Who only watches asks for nothing, and what a person asked for was not this.

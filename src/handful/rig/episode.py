@@ -7,6 +7,8 @@ that a person has called one, and its future is worth nothing either.
 
 from enum import Enum
 
+from handful.rig.reward import Hold
+
 
 class Phase(Enum):
     """Where an episode stands."""
@@ -52,15 +54,16 @@ class EpisodeTable:
     """Walks one episode after another through the table.
 
     ``reset``, ``start``, then ``advance`` once a step until ``last``. Success must be seen on
-    ``hold_steps`` steps in a row; reached on the very last step it still wins over the time limit.
+    ``hold_steps`` steps in a row (or as a ``Hold`` says); reached on the very last step it still
+    wins over the time limit.
     """
 
-    def __init__(self, horizon: int, hold_steps: int) -> None:
-        if not 1 <= hold_steps <= horizon:
-            raise ValueError(
-                f"hold_steps must be between 1 and the horizon {horizon}, got {hold_steps}"
-            )
-        self.horizon, self._hold_steps = horizon, hold_steps
+    def __init__(self, horizon: int, hold_steps: int | Hold) -> None:
+        steps = hold_steps.steps if isinstance(hold_steps, Hold) else hold_steps
+        if not 1 <= steps <= horizon:
+            raise ValueError(f"hold_steps must be between 1 and the horizon {horizon}, got {steps}")
+        self.horizon = horizon
+        self._hold = hold_steps if isinstance(hold_steps, Hold) else Hold(steps)
         self.phase, self.step, self.held, self.fault_reason = Phase.IDLE, 0, 0, ""
 
     @property
@@ -87,13 +90,17 @@ class EpisodeTable:
         """The scene is ready and the first observation is taken."""
         self._go(Phase.RUNNING)
 
-    def advance(self, success: bool) -> Phase:
-        """Count one step, at the end of which the success rule did or did not hold."""
+    def claims(self, score: float) -> bool:
+        """Whether a step with this score would count as at the goal, held or not."""
+        return self._hold.claims(self._hold.after(self.held, score))
+
+    def advance(self, score: float) -> Phase:
+        """Count one step, at the end of which the success rule held, or how surely it did."""
         if self.phase is not Phase.RUNNING:
             raise EpisodeError(f"advance needs a running episode, this one is {self.phase.value}")
         self.step += 1
-        self.held = self.held + 1 if success else 0
-        if self.held >= self._hold_steps:
+        self.held = self._hold.after(self.held, float(score))
+        if self._hold.done(self.held):
             self._go(Phase.SUCCEEDED)
         elif self.step >= self.horizon:
             self._go(Phase.TIMED_OUT)

@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from handful.contract import Observation
+from handful.contract import ArmState, Observation
 from handful.rig import guard
 from handful.rig.action import ActionError, ActionScaler
 from handful.rig.arm import Arm
@@ -137,6 +137,10 @@ class ControlLoop:
     def missed_beats(self) -> int:
         """Beats that came later than a tenth of a period, since the start."""
         return self._beat.missed
+
+    def arm_state(self) -> ArmState:
+        """The arm as it is now."""
+        return self._arm.state()
 
     def begin(self) -> Observation:
         """The first observation after a reset; the guard takes the arm to be standing still."""
