@@ -10,38 +10,20 @@ DrQ's (Kostrikov et al. 2020). RAD, DrQ, plain SAC and every departure from the 
 
 import copy
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from handful.contract import Spec
+from handful.learn.batch import Plan, TensorBatch
+from handful.learn.compute import convolve_in
 from handful.learn.contrast import Bilinear, hit_rate, info_nce
 from handful.learn.encoder import Encoder, Latent, Pictures
 from handful.learn.networks import Actor, EnsembleCritic, move_towards
+from handful.learn.optimizers import make_optimizers
 from handful.learn.settings import AgentSettings
 
-
-@dataclass
-class TensorBatch:
-    """One batch on the device.
-
-    obs, next_obs, positive: per camera pictures (B, 3K, S, S) uint8, or cached features (B, F)
-    when the encoder is frozen; with M = ``augment.loss_views`` obs holds (M * B, ...), one view of
-    the whole batch after the other, with K = ``augment.target_views`` next_obs (K * B, ...).
-    state, next_state: (B, P). action: (B, A). reward, discount: (B, 1), the n-step sum and gamma^n
-    (0 past an end). demo: (B, 1), 1 for demonstrated steps.
-    """
-
-    obs: Pictures
-    next_obs: Pictures
-    positive: Pictures | None
-    state: Tensor
-    next_state: Tensor
-    action: Tensor
-    reward: Tensor
-    discount: Tensor
-    demo: Tensor
+__all__ = ["Agent", "Critic", "Plan", "Policy", "TensorBatch"]
 
 
 class Critic(nn.Module):
@@ -100,28 +82,7 @@ class Agent(nn.Module):
         self.target_entropy = settings.temperature.target_entropy_per_action * spec.action_dim
         self.clone.eval()  # dropout only while it is being fitted
         self.updates = 0
-        self._make_optimizers()
-
-    def _make_optimizers(self) -> None:
-        s, fused = self.settings, True
-        trained = [*self.critic.parameters()]
-        if not self.frozen:
-            trained += [*self.encoder.parameters()]
-        self.optimizers = {
-            "critic": torch.optim.Adam(trained, lr=s.critic.lr, fused=fused),
-            "actor": torch.optim.Adam(self.policy.parameters(), lr=s.actor.lr, fused=fused),
-            "alpha": torch.optim.Adam(
-                [self.log_alpha],
-                lr=s.temperature.lr,
-                betas=(s.temperature.beta1, 0.999),
-                fused=fused,
-            ),
-        }
-        eye = [*self.encoder.parameters(), *self.critic.latent.parameters()]
-        if eye:
-            both = [*eye, *self.bilinear.parameters()]
-            self.optimizers["encoder"] = torch.optim.Adam(eye, lr=s.contrast.lr, fused=fused)
-            self.optimizers["contrast"] = torch.optim.Adam(both, lr=s.contrast.lr, fused=fused)
+        self.optimizers = make_optimizers(self)
 
     # Acting.
 
@@ -160,22 +121,45 @@ class Agent(nn.Module):
     def update(self, batch: TensorBatch, env_steps: int) -> dict[str, Tensor]:
         """One update; returns detached scalars named as in docs/metrics.md."""
         self.updates += 1
-        tick = env_steps if self.settings.cadence == "env_steps" else self.updates
-        contrast = self.contrast_weight(env_steps) if batch.positive is not None else 0.0
-        obs = batch.obs if self.frozen else self.encoder(batch.obs)
+        return self.carry_out(batch, self.plan(env_steps), self.clone_weight(env_steps))
+
+    def plan(self, env_steps: int) -> Plan:
+        """What the update that is being counted consists of."""
+        s, tick = self.settings, self.updates
+        if s.cadence == "env_steps":
+            tick = env_steps
+        return Plan(
+            contrast=self.contrast_weight(env_steps),
+            actor=tick % s.actor.every == 0,
+            targets=tick % s.critic.target_every == 0,
+            cloning=self.clone_weight(env_steps) > 0.0,
+        )
+
+    def carry_out(
+        self, batch: TensorBatch, plan: Plan, clone_weight: float | Tensor
+    ) -> dict[str, Tensor]:
+        """The update itself: a function of tensors alone, the same for every update of one plan."""
+        contrast = plan.contrast if batch.positive is not None else 0.0
+        obs = batch.obs if self.frozen else self._see(self.encoder, batch.obs)
         joint = 0.0 if self.settings.contrast.sequential else contrast
         metrics = self._update_critic(batch, obs, joint)
-        if tick % self.settings.actor.every == 0:
+        if plan.actor:
             if self.settings.contrast.sequential and not self.frozen:
                 with torch.no_grad():
-                    obs = self.encoder(self._first_view(batch, batch.obs))
+                    obs = self._see(self.encoder, self._first_view(batch, batch.obs))
             detached = {n: value.detach() for n, value in self._first_view(batch, obs).items()}
-            metrics |= self._update_actor(batch, detached, self._clone_weight(env_steps))
-        if tick % self.settings.critic.target_every == 0:
+            metrics |= self._update_actor(batch, detached, clone_weight if plan.cloning else 0.0)
+        if plan.targets:
             self._update_targets()
         if self.settings.contrast.sequential and contrast > 0.0:
             metrics |= self._update_contrast(batch)
         return metrics
+
+    def _see(self, encoder: Encoder, pictures: Pictures) -> Pictures:
+        """Features, of convolutions in the precision of ``compute.precision``."""
+        with convolve_in(self.settings.compute.precision, self.device):
+            features = encoder(pictures)
+        return {name: value.to(self.log_alpha.dtype) for name, value in features.items()}
 
     def _update_critic(
         self, batch: TensorBatch, obs: Pictures, contrast: float
@@ -220,7 +204,7 @@ class Agent(nn.Module):
             # Both encoders read the same pictures: one copy from bytes for the two of them.
             dtype = self.log_alpha.dtype
             floats = {name: image.to(dtype) for name, image in batch.next_obs.items()}
-            online, slow = self.encoder(floats), self.target_encoder(floats)
+            online, slow = self._see(self.encoder, floats), self._see(self.target_encoder, floats)
         noise = self.noise(len(batch.action) * views)
         latent = self.policy.latent(online, next_state)
         action, log_prob = self.policy.actor.sample(latent, noise)
@@ -241,7 +225,7 @@ class Agent(nn.Module):
         return target if s.critic.target_range is None else target.clamp(*s.critic.target_range)
 
     def _update_actor(
-        self, batch: TensorBatch, obs: Pictures, clone_weight: float
+        self, batch: TensorBatch, obs: Pictures, clone_weight: float | Tensor
     ) -> dict[str, Tensor]:
         noise = self.noise(len(batch.action))
         # obs is detached: the actor must not shape the eye the critic learns to see with.
@@ -254,7 +238,7 @@ class Agent(nn.Module):
         alpha = self.log_alpha.exp()
         loss = (alpha.detach() * log_prob - value).mean()
         metrics = {"actor_loss": loss.detach(), "entropy": -log_prob.detach().mean()}
-        if clone_weight > 0.0:
+        if isinstance(clone_weight, Tensor) or clone_weight > 0.0:
             mean = self.policy.actor.mean_action(latent)
             error = (mean - batch.action).square().sum(-1, keepdim=True)
             cloning = (error * batch.demo).sum() / batch.demo.sum().clamp(min=1.0)
@@ -271,7 +255,8 @@ class Agent(nn.Module):
 
     def _update_contrast(self, batch: TensorBatch) -> dict[str, Tensor]:
         """The published order: a backward of its own, on the encoder the critic step has moved."""
-        query = self.critic.latent.visual(self.encoder(self._first_view(batch, batch.obs)))
+        seen = self._see(self.encoder, self._first_view(batch, batch.obs))
+        query = self.critic.latent.visual(seen)
         logits = self.bilinear(query, self._keys(batch))
         loss = self.settings.contrast.weight * info_nce(logits)
         for name in ("encoder", "contrast"):
@@ -291,7 +276,7 @@ class Agent(nn.Module):
     @torch.no_grad()
     def _keys(self, batch: TensorBatch) -> Tensor:
         assert batch.positive is not None
-        return self.target_critic.latent.visual(self.target_encoder(batch.positive))
+        return self.target_critic.latent.visual(self._see(self.target_encoder, batch.positive))
 
     def _step_bilinear(self) -> None:
         """In a joint backward the eye is stepped by the critic's optimiser; only W is left."""
@@ -309,11 +294,13 @@ class Agent(nn.Module):
             move_towards(self.target_encoder, self.encoder, c.encoder_tau)
 
     def contrast_weight(self, env_steps: int) -> float:
+        """Weight of the InfoNCE loss after ``env_steps`` environment steps."""
         c = self.settings.contrast
         over = c.until_step is not None and env_steps >= c.until_step
         return 0.0 if over or self.frozen else c.weight
 
-    def _clone_weight(self, env_steps: int) -> float:
+    def clone_weight(self, env_steps: int) -> float:
+        """Weight of the actor's cloning term, annealed over environment steps."""
         c = self.settings.clone
         left = max(0.0, 1.0 - env_steps / c.anneal_steps)
         return c.final_weight + (c.weight - c.final_weight) * left

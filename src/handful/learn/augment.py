@@ -47,7 +47,7 @@ class Views:
         """The offsets used in acting and evaluation, (count, 2)."""
         return np.full((count, 2), self.middle, dtype=np.int64)
 
-    def blacken(self, windows: Tensor, offsets_px: NDArray[np.int64]) -> Tensor:
+    def blacken(self, windows: Tensor, offsets_px: NDArray[np.int64] | Tensor) -> Tensor:
         """Gathered windows (B, C, S, S) uint8, black where a translation left the picture.
 
         The gather kernel repeats edges; for the other kinds of view that is what is wanted, and the
@@ -55,7 +55,7 @@ class Views:
         """
         if not self.black:
             return windows
-        at = torch.from_numpy(offsets_px).to(windows.device)[:, :, None]
+        at = torch.as_tensor(offsets_px).to(windows.device)[:, :, None]
         at = at + torch.arange(self.size_px, device=windows.device)  # (B, 2, S), in the picture
         inside = (at >= 0) & (at < self.stored_px)
         return windows * (inside[:, 0, :, None] & inside[:, 1, None, :]).unsqueeze(1)

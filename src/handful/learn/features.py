@@ -17,7 +17,10 @@ from handful.learn.store import Store
 
 
 class FeatureCache:
-    """Features by replay slot: per camera (slots, views, F) float16, view 0 the acting window."""
+    """Features by replay slot: per camera (slots, views, F) float16, view 0 the acting window.
+
+    They lie in ``store`` on the host; or, with ``on_device``, in ``tensors`` where they are used.
+    """
 
     def __init__(
         self,
@@ -27,15 +30,26 @@ class FeatureCache:
         count: int,
         effects: Effects,
         generator: torch.Generator,
+        on_device: torch.device | None = None,
     ) -> None:
         self.encoder, self.views, self.replay, self.count = encoder, views, replay, count
         self.effects, self.generator = effects, generator
         shape = (len(replay.frames), count, encoder.feature_dim)
-        self.store = {name: np.zeros(shape, dtype=np.float16) for name in encoder.cameras}
+        host = encoder.cameras if on_device is None else ()
+        there = encoder.cameras if on_device is not None else ()
+        self.store = {name: np.zeros(shape, dtype=np.float16) for name in host}
+        self.tensors = {
+            name: torch.zeros(shape, dtype=torch.float16, device=on_device) for name in there
+        }
+
+    @staticmethod
+    def bytes_needed(encoder: Encoder, slots: int, count: int) -> int:
+        """Memory of ``count`` views of ``slots`` observations [bytes]."""
+        return len(encoder.cameras) * slots * count * encoder.feature_dim * 2
 
     def bytes(self) -> int:
         """Memory of the whole cache [bytes]."""
-        return sum(store.nbytes for store in self.store.values())
+        return self.bytes_needed(self.encoder, len(self.replay.frames), self.count)
 
     @torch.no_grad()
     def put(self, slots: NDArray[np.int64], rng: np.random.Generator, device: torch.device) -> None:
@@ -44,7 +58,7 @@ class FeatureCache:
         stacks = np.tile(self.replay.stack(slots), (self.count, 1))
         channels = 3 * stacks.shape[1]
         changes = self.effects.draw(n * (self.count - 1), self.generator)
-        for index, (name, store) in enumerate(self.store.items()):
+        for index, name in enumerate(self.encoder.cameras):
             drawn = self.views.draw(rng, n * (self.count - 1))
             offsets = np.concatenate([self.views.centre(n), drawn])
             cut = np.empty((n * self.count, size, size, channels), np.uint8)
@@ -53,15 +67,23 @@ class FeatureCache:
             tensor = self.views.blacken(tensor, offsets)
             if self.effects and self.count > 1:  # the middle view stays what acting sees
                 tensor = torch.cat([tensor[:n], self.effects.apply(tensor[n:], changes)])
-            features = self.encoder.towers[name](tensor).half().cpu().numpy()
-            store[slots] = features.reshape(self.count, n, -1).swapaxes(0, 1)
+            features = self.encoder.towers[name](tensor).half()
+            features = features.unflatten(0, (self.count, n)).transpose(0, 1)
+            if self.tensors:
+                self.tensors[name].index_copy_(0, torch.from_numpy(slots).to(device), features)
+            else:
+                self.store[name][slots] = features.cpu().numpy()
 
     def get(
         self, slots: NDArray[np.int64], rng: np.random.Generator, device: torch.device
     ) -> Pictures:
         """One random view of each slot: per camera (B, F) float32; cameras draw independently."""
         out: dict[str, Tensor] = {}
-        for name, store in self.store.items():
+        for name in self.encoder.cameras:
             view = rng.integers(0, self.count, size=len(slots))
-            out[name] = torch.from_numpy(store[slots, view]).to(device, torch.float32)
+            if self.tensors:
+                at = (torch.from_numpy(slots).to(device), torch.from_numpy(view).to(device))
+                out[name] = self.tensors[name][at].float()
+            else:
+                out[name] = torch.from_numpy(self.store[name][slots, view]).to(device).float()
         return out

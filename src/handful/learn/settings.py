@@ -122,6 +122,7 @@ class PretrainSettings(Settings):
     contrast_weight: float = Field(1.0, ge=0.0)
     positive_offset: int = Field(0, ge=0)
     clone_weight: float = Field(0.0, ge=0.0)
+    unlabelled_share: float = Field(0.5, ge=0.0, lt=1.0)
     refresh_steps: tuple[int, ...] = ()
     refresh_updates: int = Field(300, ge=0)
 
@@ -179,8 +180,27 @@ class ReplaySettings(Settings):
 
     capacity: int = Field(20_000, ge=1)
     demo_share: float | None = Field(0.5, ge=0.0, le=1.0)
+    demo_capacity: int | None = Field(None, ge=1)
     successes_to_demos: bool = True
     n_step: int = Field(1, ge=1)
+
+    @property
+    def demo_slots(self) -> int:
+        """Observations the demonstrations' side holds."""
+        if self.demo_capacity is not None:
+            return self.demo_capacity
+        return max(2_000, self.capacity // 4)
+
+
+class ComputeSettings(Settings):
+    """How an update is computed, never what (``learn.compute``).
+
+    ``always`` and ``never``, not on and off: YAML reads those as true and false.
+    """
+
+    precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
+    graphs: Literal["auto", "always", "never"] = "auto"
+    replay_on: Literal["auto", "device", "host"] = "auto"
 
 
 class CloneSettings(Settings):
@@ -191,6 +211,7 @@ class CloneSettings(Settings):
     anneal_steps: int = Field(5000, ge=1)
     proposal: bool = False
     init_actor: bool = False
+    only: bool = False
     dropout: float = Field(0.0, ge=0.0, lt=1.0)
     updates: int = Field(1000, ge=0)
     batch_size: int = Field(128, ge=2)
@@ -210,6 +231,7 @@ class AgentSettings(Settings):
     temperature: TemperatureSettings = TemperatureSettings()
     replay: ReplaySettings = ReplaySettings()
     clone: CloneSettings = CloneSettings()
+    compute: ComputeSettings = ComputeSettings()
     batch_size: int = Field(128, ge=2)
     discount: float = Field(0.97, gt=0.0, le=1.0)
     update_to_data: float = Field(1.0, gt=0.0)

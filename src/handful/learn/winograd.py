@@ -39,9 +39,13 @@ LIFT_KERNEL = (
 
 
 def fits(x: Tensor, convolution: torch.nn.Conv2d) -> bool:
-    """Whether ``convolve_relu`` can take this convolution of this map, and will be faster."""
+    """Whether ``convolve_relu`` can take this convolution of this map, and will be faster.
+
+    Not in a trace: what is traced is acting, on one picture (``learn.acting``).
+    """
     return (
-        CAPABILITY in ("AVX2", "AVX512")
+        not torch.jit.is_tracing()  # type: ignore[attr-defined]
+        and CAPABILITY in ("AVX2", "AVX512")
         and x.dtype == torch.float32
         and x.device.type == "cpu"
         and convolution.kernel_size == (3, 3)
