@@ -3,6 +3,8 @@
 import logging
 import os
 import struct
+import threading
+import time
 import zlib
 from dataclasses import replace
 
@@ -12,7 +14,7 @@ from log_kit import SPEC, assert_same_observation, assert_same_transition, obser
 from safetensors.numpy import load as safetensors_load
 
 from handful.contract import Observation, Spec
-from handful.rig import playback
+from handful.rig import picture_codec, playback
 from handful.rig.episodes import EpisodeLog, LogError, describe, read
 from handful.rig.records import pack, unpack
 
@@ -335,3 +337,33 @@ class TestWhatWasAddedLater:
         path.write_bytes(b"".join(pack(*r) for r in [(arrays, header), *records[1:]]))
         (episode,) = read(tmp_path, SPEC)
         assert episode.recorded == {} and len(episode.transitions) == 2
+
+
+class TestInAHurry:
+    LARGE = Spec(("third", "wrist"), 480, 640, 1, 3, 4)
+
+    def test_what_cannot_be_compressed_in_time_is_stored_raw_and_reads_the_same(
+        self, tmp_path, monkeypatch
+    ) -> None:
+        may_end, compress = threading.Event(), picture_codec.encode_png
+
+        def slowly(picture):
+            assert may_end.wait(20.0)
+            return compress(picture)
+
+        monkeypatch.setattr(picture_codec, "encode_png", slowly)
+        with EpisodeLog(tmp_path, self.LARGE, None, "png", within_s=0.02) as log:
+            path = log.begin(observation(0, self.LARGE))  # not ready in time
+            log.add(transition(1, spec=self.LARGE))  # still at work: raw at once
+            assert log.hurried == 2
+            may_end.set()
+            while not all(work.done() for work in log._coder._working):
+                time.sleep(0.001)
+            log._coder._within_s = None  # a loaded machine is slow, and that is not meant here
+            log.add(transition(2, True, spec=self.LARGE))
+            assert log.hurried == 2
+        kinds = [{n.partition(".")[0] for n in r[0] if "." in n} for r in unpack(path.read_bytes())]
+        assert kinds == [{"image"}, {"image"}, {"png"}]
+        (episode,) = read(tmp_path)
+        for step, found in enumerate(episode.transitions, start=1):
+            assert_same_transition(found, transition(step, step == 2, self.LARGE))

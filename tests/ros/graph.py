@@ -164,7 +164,9 @@ class Graph:
         for key, value in parameters.items():
             self.set_param(f"/{name}/{key}", value)
         process = self.run(name, [sys.executable, str(path), *arguments, f"__name:={name}"])
-        self.wait_until(lambda: f"/{name}" in self.nodes() or not process.running, f"node {name}")
+        self.wait_until(
+            lambda: f"/{name}" in self.nodes() or not process.running, f"node {name}", 30.0
+        )
         return process
 
     def launch(self, path: str | Path, *arguments: str) -> Process:

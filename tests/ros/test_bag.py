@@ -8,14 +8,20 @@ pytest.importorskip("handful.msg", reason="NO ROS HERE; to test it: make test on
 
 import rosbag
 from genpy import Time
+from tf2_msgs.msg import TFMessage
 
 import handful.msg as wire
 from handful.config import load
 from handful.contract import ArmState
+from handful.rig.calibration import parse_calibration
 from handful.rig.episodes import read
+from handful.rig.geometry import pose
+from handful.rig.mount import optical_pose, parse_mount
 from handful.rig.settings import RigSettings
 from handful.wire import messages
 from handful.wire.bag import BagError
+from handful.wire.twin_mounts import mounts, optical_frame
+from handful.workflow.data.check import check_session
 from handful.workflow.data.exchange import bring_in
 from handful.workflow.data.sessions import DataError
 
@@ -99,6 +105,28 @@ def test_a_persons_bag_with_topics_named_in_yaml(tmp_path) -> None:
     topics.write_text("action: /teleop/action\nsource: teleop\n")
     bring(write(tmp_path / "t.bag", person=True), tmp_path / "out", topics=str(topics))
     assert check(tmp_path / "out").complete
+
+
+def test_what_a_bag_says_about_its_cameras_goes_into_the_session(tmp_path) -> None:
+    bag, X_BC = write(tmp_path / "a.bag"), pose(np.eye(3), [0.1, 0.2, 0.3])
+    lens = messages.Intrinsics(
+        np.array([[90.0, 0, 41.5], [0, 91.0, 41.0], [0, 0, 1]]), np.full(5, 0.01), 84, 84
+    )
+    with rosbag.Bag(str(bag), "a") as more:
+        for name in ("third", "wrist"):
+            info = messages.camera_info(lens, 100.0, optical_frame(name))
+            more.write(f"/{name}/color/camera_info", info, Time.from_sec(100.0))
+        placed = mounts({"third": ("base", X_BC)}, 99.0)
+        more.write("/tf_static", TFMessage(placed), Time.from_sec(101.0))
+    bring(bag, tmp_path / "out")
+    said = check(tmp_path / "out").meta["calibration"]
+    third = parse_calibration(said["third"], "third")
+    assert np.array_equal(third.K, lens.K) and np.array_equal(third.D, lens.D)
+    mount = parse_mount(said["third"], "third")
+    assert mount is not None and mount.parent_frame == "panda_link0"
+    assert np.allclose(optical_pose(mount), X_BC, atol=1e-6)
+    assert "mount" not in said["wrist"], "nobody said where it is"
+    assert not check_session(tmp_path / "out").problems
 
 
 def test_actions_without_a_verdict_end_their_episode_and_are_told(tmp_path) -> None:

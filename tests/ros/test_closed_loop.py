@@ -15,7 +15,10 @@ pytest.importorskip("handful.msg", reason=NO_ROS)
 from cell_kit import PATIENT, Cell, quick_run
 
 from handful.msg import Action, Episode, LearnerStatus, Verdict
+from handful.rig.calibration import parse_calibration
 from handful.rig.episodes import read
+from handful.rig.mount import parse_mount
+from handful.workflow.data.check import check_session
 from handful.workflow.robot import steps_in
 from handful.workflow.run_folder import RunFolder
 
@@ -114,6 +117,7 @@ def test_demonstrations_are_collected_over_ros(ros: Graph, run: RunFolder, tmp_p
     fresh = RunFolder(tmp_path / "demos_over_ros")
     fresh.path.mkdir()
     fresh.config.write_text(run.config.read_text())
+    ros.set_param("/operator/person", "Ada")
     cell = Cell(ros, fresh, demonstrate=True, **PATIENT)
     try:
         agent = cell.start_agent("collect", demos=2)
@@ -125,5 +129,15 @@ def test_demonstrations_are_collected_over_ros(ros: Graph, run: RunFolder, tmp_p
         assert sum(len(e.transitions) for e in demos) <= len(told)
         moved = np.abs(np.concatenate([t.action for e in demos for t in e.transitions])).max()
         assert moved > 0.5, "what the guard has let through, not what the recorder did"
+        meta = demos[0].meta
+        assert (meta["task"], meta["source"], meta["operator"]) == ("lift", "demonstration", "Ada")
+        assert meta["rig"] == fresh.read_config()["rig"]  # type: ignore[index]
+        assert demos[0].recorded["handful"], "by which software"
+        for name, parent in (("third", "panda_link0"), ("wrist", "panda_hand")):
+            lens = parse_calibration(meta["calibration"][name], name)
+            mount = parse_mount(meta["calibration"][name], name)
+            assert (lens.width_px, lens.height_px) == (84, 84) and lens.K[0, 0] > 0.0
+            assert mount is not None and mount.parent_frame == parent
+        assert not check_session(fresh.demos).problems
     finally:
         cell.end()

@@ -65,6 +65,13 @@ class TestList:
 
 
 class TestCheckAndRepair:
+    def test_a_calibration_that_is_none_is_named(self, tmp_path) -> None:
+        third = {"image_width": 4, "image_height": 5, "camera_matrix": {"rows": 3, "data": [1]}}
+        meta = {**META, "calibration": {"third": third, "roof": {}}}
+        output = say("check", record(tmp_path / "demos", [2], meta=meta), status=1)
+        assert "calibration of third: distortion_coefficients: expected rows, cols" in output
+        assert "calibration of 'roof', which is no camera here" in output
+
     def test_what_is_whole_passes(self, session) -> None:
         assert "nothing wrong" in say("check", session)
 

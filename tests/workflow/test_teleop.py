@@ -359,4 +359,9 @@ def test_a_person_records_a_demonstration_in_a_terminal(tmp_path: Path) -> None:
     demo = next(iter(read(tmp_path / "demos")))
     assert 2 <= len(demo.transitions) <= 3, "one key is one or two steps, and a word is one"
     assert demo.transitions[-1].info["said_by"] == "operator"
+    assert (demo.meta["source"], demo.meta["operator"]) == ("teleoperation", "Ada")
+    assert demo.meta["rig"]["control_rate_hz"] == 10.0 and set(demo.meta["calibration"]) == {
+        "third",
+        "wrist",
+    }
     assert RunFolder(tmp_path).read_config()["train"]["demos"] == 1, "train must not top it up"  # type: ignore[index]

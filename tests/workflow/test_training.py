@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from log_kit import assert_same_transition
 from workflow_kit import CountingLearner, LineEnv, LineParts, recipe
 
 from handful.rig import edits
 from handful.rig.episodes import EpisodeLog, read
+from handful.rig.records import scan
 from handful.workflow.collect import collect, set_unfinished_aside
 from handful.workflow.console import Console
 from handful.workflow.curves import read_curve
@@ -31,6 +33,12 @@ def prepared(tmp_path: Path, *sets: str, wins: int = 10) -> tuple[LineParts, Run
     run.write_config(parts.recipe)
     collect(parts, run, parts.recipe.train.demos, CONSOLE)
     return parts, run
+
+
+def stored(path: Path) -> set[str]:
+    """As what the pictures of a file lie there: image or png."""
+    arrays = [name for _, record in scan(path.read_bytes()) for name in record[0]]  # type: ignore[index]
+    return {name.partition(".")[0] for name in arrays if "." in name}
 
 
 class TestCollect:
@@ -66,6 +74,16 @@ class TestCollect:
         collect(parts, run, 3, CONSOLE)
         assert [e.info["seed"] for e in read(run.demos)] == before
         assert all(e.complete for e in read(run.demos))
+
+    def test_pictures_are_stored_as_the_run_says_and_are_the_same(self, tmp_path: Path) -> None:
+        _, raw = prepared(tmp_path / "raw")
+        parts, png = prepared(tmp_path / "png", "train.pictures=png")
+        train(parts, png, CONSOLE)
+        for episode, twin in zip(read(png.demos), read(raw.demos), strict=True):
+            assert stored(episode.path) == {"png"} and stored(twin.path) == {"image"}
+            for a, b in zip(episode.transitions, twin.transitions, strict=True):
+                assert_same_transition(a, b)
+        assert {kind for e in read(png.episodes) for kind in stored(e.path)} == {"png"}
 
     def test_a_half_recording_in_the_log_is_kept_apart_with_what_was_said_of_it(
         self, tmp_path: Path

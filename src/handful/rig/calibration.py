@@ -132,23 +132,30 @@ def load_calibration(path: str | Path) -> Calibration:
         raise ConfigError(f"{path}: the calibration cannot be read: {error}") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    return parse_calibration(values, str(path))
+
+
+def parse_calibration(values: Any, where: str) -> Calibration:
+    """The same from what such a file holds. Raises ``ConfigError`` as ``load_calibration``."""
     if not isinstance(values, dict):
-        raise ConfigError(f"{path}: expected the mapping that camera_calibration writes")
-    width_px, height_px = (_size(path, values, f"image_{side}") for side in ("width", "height"))
+        raise ConfigError(f"{where}: expected the mapping that camera_calibration writes")
+    width_px, height_px = (_size(where, values, f"image_{side}") for side in ("width", "height"))
     model = values.get("distortion_model", "plumb_bob")
     if model not in _COEFFICIENTS:
         raise ConfigError(
-            f"{path}: distortion_model {model!r}; known are {', '.join(_COEFFICIENTS)}"
+            f"{where}: distortion_model {model!r}; known are {', '.join(_COEFFICIENTS)}"
         )
-    D = _matrix(path, values, "distortion_coefficients", None)
+    D = _matrix(where, values, "distortion_coefficients", None)
     if D.size not in _COEFFICIENTS[model]:
         wanted = " or ".join(map(str, _COEFFICIENTS[model]))
         raise ConfigError(
-            f"{path}: distortion_coefficients: {D.size} numbers, {model} has {wanted}"
+            f"{where}: distortion_coefficients: {D.size} numbers, {model} has {wanted}"
         )
-    K = _matrix(path, values, "camera_matrix", (3, 3))
+    K = _matrix(where, values, "camera_matrix", (3, 3))
     if not (K[0, 0] > 0.0 and K[1, 1] > 0.0):
-        raise ConfigError(f"{path}: camera_matrix: focal lengths must be above 0, got {K.tolist()}")
+        raise ConfigError(
+            f"{where}: camera_matrix: focal lengths must be above 0, got {K.tolist()}"
+        )
     has_R, has_P = "rectification_matrix" in values, "projection_matrix" in values
     return Calibration(
         width_px=width_px,
@@ -156,20 +163,20 @@ def load_calibration(path: str | Path) -> Calibration:
         K=K,
         D=D.ravel(),
         model=model,
-        R=_matrix(path, values, "rectification_matrix", (3, 3)) if has_R else np.eye(3),
-        P=_matrix(path, values, "projection_matrix", (3, 4)) if has_P else _none(),
+        R=_matrix(where, values, "rectification_matrix", (3, 3)) if has_R else np.eye(3),
+        P=_matrix(where, values, "projection_matrix", (3, 4)) if has_P else _none(),
     )
 
 
-def _size(path: Path, values: dict[str, Any], key: str) -> int:
+def _size(where: str, values: dict[str, Any], key: str) -> int:
     value = values.get(key)
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ConfigError(f"{path}: {key}: expected a number of pixels above 0, got {value!r}")
+        raise ConfigError(f"{where}: {key}: expected a number of pixels above 0, got {value!r}")
     return value
 
 
 def _matrix(
-    path: Path, values: dict[str, Any], key: str, shape: tuple[int, int] | None
+    where: str, values: dict[str, Any], key: str, shape: tuple[int, int] | None
 ) -> NDArray[np.float64]:
     """The matrix under ``key``: a mapping with rows, cols and data."""
     entry: Any = values.get(key)
@@ -177,13 +184,13 @@ def _matrix(
         matrix = np.array(entry["data"], np.float64).reshape(entry["rows"], entry["cols"])
     except (TypeError, KeyError, ValueError):
         raise ConfigError(
-            f"{path}: {key}: expected rows, cols and data with rows x cols numbers, got {entry!r}"
+            f"{where}: {key}: expected rows, cols and data with rows x cols numbers, got {entry!r}"
         ) from None
     if shape is not None and matrix.shape != shape:
         raise ConfigError(
-            f"{path}: {key}: expected {shape[0]} x {shape[1]} numbers, got "
+            f"{where}: {key}: expected {shape[0]} x {shape[1]} numbers, got "
             f"{matrix.shape[0]} x {matrix.shape[1]}"
         )
     if not np.isfinite(matrix).all():
-        raise ConfigError(f"{path}: {key}: a number is not finite: {matrix.tolist()}")
+        raise ConfigError(f"{where}: {key}: a number is not finite: {matrix.tolist()}")
     return matrix

@@ -18,7 +18,7 @@ import numpy as np
 
 from handful import __version__
 from handful.contract import Observation, Spec, Transition
-from handful.rig.picture_codec import Pictures, to_arrays
+from handful.rig.picture_codec import Coder, Pictures
 from handful.rig.playback import (
     FORMAT,
     Episode,
@@ -45,16 +45,18 @@ class EpisodeLog:
         spec: Spec,
         meta: dict[str, Any] | None = None,
         pictures: Pictures = "raw",
+        within_s: float | None = None,
     ) -> None:
         """Open or continue the session in ``folder``, which is made when missing.
 
-        pictures: how they are stored; both are lossless (``rig.picture_codec``).
+        pictures: how they are stored; both are lossless. within_s: how long a step may wait for its
+        PNGs [s] (``rig.picture_codec.Coder``).
 
         Raises:
             LogError: the folder cannot be made, or holds episodes of another spec or format.
         """
         self._folder, self._spec, self._meta = Path(folder), spec, dict(meta or {})
-        self._pictures: Pictures = pictures
+        self._coder = Coder(pictures, within_s)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -69,6 +71,11 @@ class EpisodeLog:
         self._whole_bytes = 0
         self._broken = False
         self._latest: Observation | None = None
+
+    @property
+    def hurried(self) -> int:
+        """Steps stored raw, because their PNGs were not ready ``within_s``."""
+        return self._coder.hurried
 
     def __enter__(self) -> "EpisodeLog":
         return self
@@ -205,10 +212,10 @@ class EpisodeLog:
             raise LogError(f"{self._path}: cannot be synced to the disk: {_why(error)}") from None
 
     def _arrays(self, observation: Observation, newest_only: bool = False) -> Arrays:
-        arrays: Arrays = {}
-        for name, image in observation.images.items():
-            newest = image[:, :, -3:] if newest_only else image
-            arrays |= to_arrays(name, newest, self._pictures)
+        images = observation.images
+        if newest_only:
+            images = {name: image[:, :, -3:] for name, image in images.items()}
+        arrays = self._coder.arrays(images)
         arrays["state"] = np.asarray(observation.state, np.float32)
         return arrays
 

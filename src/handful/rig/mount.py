@@ -52,19 +52,31 @@ def load_mount(path: str | Path) -> MountSettings | None:
         raise ConfigError(f"{path}: the calibration cannot be read: {error}") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    return parse_mount(values, str(path))
+
+
+def parse_mount(values: Any, where: str) -> MountSettings | None:
+    """The same from what such a file holds. Raises ``ConfigError``: its mount is not one."""
     entry = values.get("mount") if isinstance(values, dict) else None
     if entry is None:
         return None
     try:
-        return build(MountSettings, dict(entry), f"{path}: mount")
+        return build(MountSettings, dict(entry), f"{where}: mount")
     except (TypeError, ValueError) as error:
         if isinstance(error, ConfigError):
             raise
-        raise ConfigError(f"{path}: mount: expected parent_frame, position_m, quat_xyzw") from None
+        raise ConfigError(f"{where}: mount: expected parent_frame, position_m, quat_xyzw") from None
 
 
 def camera_text(name: str, lens: Calibration, mount: MountSettings | None, notes: list[str]) -> str:
     """The file as text; ``notes`` become comments at its top."""
+    head = "".join(f"# {line}\n" for line in notes)
+    values = camera_values(name, lens, mount)
+    return head + yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=100)
+
+
+def camera_values(name: str, lens: Calibration, mount: MountSettings | None) -> dict[str, Any]:
+    """What the file holds; a session that was recorded with the camera holds the same."""
     values: dict[str, Any] = {
         "image_width": lens.width_px,
         "image_height": lens.height_px,
@@ -81,8 +93,7 @@ def camera_text(name: str, lens: Calibration, mount: MountSettings | None, notes
             "position_m": list(mount.position_m),
             "quat_xyzw": list(mount.quat_xyzw),
         }
-    head = "".join(f"# {line}\n" for line in notes)
-    return head + yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=100)
+    return values
 
 
 def _matrix(values: Array, digits: int) -> dict[str, Any]:

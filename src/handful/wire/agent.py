@@ -17,19 +17,22 @@ from handful.rig.beat import FrameBeat
 from handful.rig.camera import Camera
 from handful.rig.cell import CellEnv
 from handful.rig.episode import EpisodeTable
-from handful.rig.episodes import EpisodeLog
 from handful.rig.gatekeeper import NotCertified
 from handful.rig.loop import ControlLoop, Gate
+from handful.rig.operator import OperatorSettings
+from handful.rig.picture_codec import WITHIN
 from handful.wire.agent_papers import AgentPapers
 from handful.wire.agent_settings import AgentNodeSettings
 from handful.wire.agent_voice import AgentVoice
 from handful.wire.gate import AgentGate, GuardWatch, WatchGate
+from handful.wire.lenses import LiveLenses
 from handful.wire.listen import Listener
 from handful.wire.node import Level, Node, settings
 from handful.wire.scene import EventJudge, RosScene
 from handful.wire.senses import PictureArrivals, TopicArm
 from handful.wire.topic_camera import TopicCamera
 from handful.workflow.beside import Pulse
+from handful.workflow.data.about import about
 from handful.workflow.errors import sentence
 from handful.workflow.interrupt import Interrupt
 from handful.workflow.parts import load_learner, torch_device
@@ -39,6 +42,7 @@ from handful.workflow.robot import Actor, Beside, Tally, collect_on, evaluate_on
 from handful.workflow.run_folder import RunFolder, find_checkpoint
 
 MODES = ("evaluate", "learn", "collect")  # and listen, which is no server
+_LENSES_S = 3.0  # so long is waited for camera_info and /tf_static before the first episode
 
 
 class AgentServer:
@@ -58,14 +62,15 @@ class AgentServer:
         self.guard, self.arm, self.judge = GuardWatch(), TopicArm(), EventJudge()
         self.papers = AgentPapers(run, self.recipe, mode)
         self.papers.check()
-        self.arrivals = PictureArrivals()
+        self.arrivals, self.lenses = PictureArrivals(), LiveLenses(self.recipe.rig.cameras)
         self.cameras = {
             name: TopicCamera(name, f"{name}/color/image_raw", node.clock, size)
             for name, size in self.recipe.rig.cameras.items()
         }
         self.voice = AgentVoice(str(run), self.tally, self.gate, lambda: self.env.missed_beats)
         self.env = self._environment()
-        self.actor = Actor(self.env, self.tally, self.going, self.voice.changed)
+        stored, within_s = self.recipe.train.pictures, WITHIN * self.recipe.rig.period_s
+        self.actor = Actor(self.env, self.tally, self.going, self.voice.changed, stored, within_s)
         node.check("acting", self.voice.report)
         node.check("certificate", self.papers.report)
 
@@ -83,8 +88,8 @@ class AgentServer:
             elif self.mode == "learn":
                 result = self._learn(seed, steps)
             else:
-                about = self.papers.about
-                have = collect_on(self.actor, lambda seen: None, self.run.demos, seed, demos, about)  # type: ignore[arg-type,return-value]
+                meta = self._meta("demonstration")
+                have = collect_on(self.actor, lambda seen: None, self.run.demos, seed, demos, meta)  # type: ignore[arg-type,return-value]
                 result = {"demos": have, "steps": self.tally.steps, "faults": self.tally.faults}
         self.tally.note = ""
         self.voice.changed(self.tally, now=True)
@@ -104,8 +109,8 @@ class AgentServer:
             return learner.act(observation, explore=False)
 
         act(self._blank())  # traced now, not at the first step
-        meta = {"seed": seed, **self.papers.about}
-        with EpisodeLog(self.run.path / "ros_episodes", self.env.spec, meta) as log:
+        meta = {**self._meta("policy"), "seed": seed}
+        with self.actor.log(self.run.path / "ros_episodes", meta) as log:
             result = evaluate_on(self.actor, act, episodes, seed, log)
         result |= {
             "task": self.recipe.task,
@@ -144,9 +149,8 @@ class AgentServer:
 
         beside = Beside(self.own.max_learner_silence_s, self.own.max_behind_steps)
         try:
-            about = self.papers.about
-            folder = self.run.episodes
-            taken = learn_on(self.actor, explore, folder, pulse, beside, seed, steps, about)
+            folder, meta = self.run.episodes, self._meta("policy")
+            taken = learn_on(self.actor, explore, folder, pulse, beside, seed, steps, meta)
         finally:
             receiver.close()
         tally = self.tally
@@ -211,6 +215,25 @@ class AgentServer:
             0.0,
         )
 
+    def _meta(self, source: str) -> dict[str, Any]:
+        """What every episode's log says of this session: task, cell, person, cameras, papers."""
+        self.actor.note("the cameras' calibration")
+        missing = self.lenses.wait(_LENSES_S)
+        self.lenses.close()
+        if missing:
+            rospy.logwarn(
+                "agent: recorded without what was not heard within %g s: %s",
+                _LENSES_S,
+                ", ".join(missing),
+            )
+        self.actor.note("")
+        person = settings(OperatorSettings, "operator", "node/operator").person
+        named = None if person == OperatorSettings().person else person
+        meta = about(self.recipe, source, named, self.lenses.calibration())
+        if device := _found("teleop/device"):
+            meta["device"] = str(device)
+        return meta | self.papers.about
+
     def _device(self) -> str:
         return torch_device(None if self.own.device == "auto" else self.own.device)
 
@@ -218,6 +241,11 @@ class AgentServer:
         import torch
 
         torch.set_num_threads(self.own.threads)
+
+
+def _found(parameter: str) -> Any:
+    name = rospy.search_param(parameter)
+    return None if name is None else rospy.get_param(name)
 
 
 def _hold_steps(task: Any) -> int:

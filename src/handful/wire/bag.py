@@ -12,7 +12,8 @@ from typing import Any
 
 import rosbag
 from pydantic import Field
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CameraInfo, Image
+from tf2_msgs.msg import TFMessage
 
 import handful.msg as wire
 from handful.config import Settings, load
@@ -22,6 +23,7 @@ from handful.rig.observe import Observer
 from handful.rig.picture_codec import Pictures
 from handful.rig.settings import RigSettings
 from handful.wire import messages
+from handful.wire.lenses import Lenses
 from handful.wire.listen import _ENDS, Listener
 
 _KEPT_S = 10.0
@@ -66,6 +68,8 @@ def read_bags(
         "from": "bag",
         "rig": cell.model_dump(mode="json"),
     }
+    if lenses := _lenses(bags, cell, named):
+        meta["calibration"] = lenses
     if task:
         meta["task"] = task
     notes: list[str] = []
@@ -79,6 +83,47 @@ def read_bags(
                     "the bag; their episodes end before them"
                 )
     return notes
+
+
+def _lenses(bags: list[Path], cell: RigSettings, named: BagTopics) -> dict[str, Any]:
+    """What the bags' ``camera_info`` and ``/tf_static`` say about the cameras; bags without: none.
+
+    Raises:
+        BagError: a bag that cannot be read.
+    """
+    found = Lenses(cell.cameras)
+    infos = {
+        f"{_pictures_of(name, named).rpartition('/')[0]}/camera_info": name for name in cell.cameras
+    }
+    waiting = dict(infos)
+    for path in bags:
+        try:
+            with rosbag.Bag(str(path)) as bag:
+                there = list(bag.get_type_and_topic_info().topics)
+                for topic in there:
+                    name = waiting.get(topic.strip("/"))
+                    if name is None and topic.strip("/") != "tf_static":
+                        continue
+                    for _, (_, data, digest, *_), _ in bag.read_messages([topic], raw=True):
+                        if name is None and digest == TFMessage._md5sum:
+                            found.frames(TFMessage().deserialize(data))
+                        elif name is not None and digest == CameraInfo._md5sum:
+                            found.info(CameraInfo().deserialize(data), name)
+                            waiting.pop(topic.strip("/"))
+                            break  # the first speaks for the session
+        except rosbag.ROSBagException as error:
+            raise _unreadable(path, error) from None
+    return found.calibration()
+
+
+def _pictures_of(camera: str, named: BagTopics) -> str:
+    return (named.cameras.get(camera) or f"{camera}/color/image_raw").strip("/")
+
+
+def _unreadable(path: Path, error: Exception) -> BagError:
+    return BagError(
+        f"{path}: cannot be read ({error}); a bag that was cut off is mended by rosbag reindex"
+    )
 
 
 class _Player(Listener):
@@ -166,8 +211,7 @@ class _Player(Listener):
         """(bag time [s], what it is, message) of every message that counts, in bag order."""
         named = self._topics
         kinds: dict[str, tuple[str, Any]] = {
-            (named.cameras.get(name) or f"{name}/color/image_raw").strip("/"): (name, Image)
-            for name in self._rig.cameras
+            _pictures_of(name, named): (name, Image) for name in self._rig.cameras
         }
         kinds |= {
             named.arm.strip("/"): ("arm", wire.ArmState),
@@ -195,7 +239,4 @@ class _Player(Listener):
                         )
                     yield at.to_sec(), kind, cls().deserialize(data)
         except rosbag.ROSBagException as error:
-            raise BagError(
-                f"{self._path}: cannot be read ({error}); a bag that was cut off is mended by "
-                "rosbag reindex"
-            ) from None
+            raise _unreadable(self._path, error) from None

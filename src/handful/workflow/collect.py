@@ -49,7 +49,7 @@ def collect(
     env = parts.environment()
     recipe = parts.recipe
     new = failed = 0
-    log = EpisodeLog(run.demos, env.spec, about(recipe, "script"))
+    log = EpisodeLog(run.demos, env.spec, about(recipe, "script"), recipe.train.pictures)
     with log, console.progress("collect", count, "demonstrations", have) as bar:
         while have + new < count:
             seed = episode_seed(Purpose.DEMO, recipe.seed, next_index)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from handful.contract import Observation
 from handful.rig.cell import CellEnv, EpisodeFault
 from handful.rig.episodes import EpisodeLog, LogError, adopt, mark_interrupted
+from handful.rig.picture_codec import Pictures
 from handful.rig.playback import episode_files, step_count
 from handful.workflow.beside import Pulse
 from handful.workflow.collect import succeeded
@@ -51,13 +52,20 @@ class Actor:
     """One way of going through episodes.
 
     env: the cell. tally: kept up to date. going: False ends everything between two steps.
-    changed: called after every step and whenever the note changes.
+    changed: called after every step and whenever the note changes. pictures, within_s: how what
+    it records is stored, and how long a step may wait for that (``rig.episodes.EpisodeLog``).
     """
 
     env: CellEnv
     tally: Tally
     going: Callable[[], bool] = lambda: True
     changed: Callable[[Tally], None] = lambda tally: None
+    pictures: Pictures = "raw"
+    within_s: float | None = None
+
+    def log(self, folder: Path, meta: dict[str, Any]) -> EpisodeLog:
+        """A session of what it does."""
+        return EpisodeLog(folder, self.env.spec, meta, self.pictures, self.within_s)
 
     def note(self, text: str) -> None:
         """Say what is being waited for; an empty text: nothing."""
@@ -178,7 +186,7 @@ def learn_on(
     beside: Beside,
     seed: int,
     steps: int,
-    about: dict[str, str] | None = None,
+    about: dict[str, Any] | None = None,
 ) -> int:
     """Episodes of the TRAIN range into the log in ``folder``, until it holds ``steps`` steps.
 
@@ -190,7 +198,7 @@ def learn_on(
     """
     mark_interrupted(folder, "the agent that recorded this episode died")
     before = steps_in(folder) - actor.tally.steps
-    log = EpisodeLog(folder, actor.env.spec, {"seed": seed, **(about or {})})
+    log = actor.log(folder, {**(about or {}), "seed": seed})
 
     def taken() -> int:
         return before + actor.tally.steps
@@ -234,7 +242,7 @@ def collect_on(
     folder: Path,
     seed: int,
     demos: int,
-    about: dict[str, str] | None = None,
+    about: dict[str, Any] | None = None,
 ) -> int:
     """Demonstrations that somebody else drives into the log in ``folder``, until it has ``demos``.
 
@@ -249,7 +257,7 @@ def collect_on(
     """
     attempts = folder.with_name("attempts")
     mark_interrupted(attempts, "the agent that recorded this episode died")
-    with EpisodeLog(attempts, actor.env.spec, {"seed": seed, **(about or {})}) as log:
+    with actor.log(attempts, {**(about or {}), "seed": seed}) as log:
         while (have := len(episode_files(folder))) < demos and actor.going():
             actor.note(f"demonstration {have + 1} of {demos}")
             index = have + len(episode_files(attempts))

@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from handful.config import Settings
+from handful.rig.picture_codec import Pictures
 
 
 class TrainSettings(Settings):
@@ -16,7 +17,8 @@ class TrainSettings(Settings):
     stop_check_success: end early when such a check reaches this. min_steps: no early end before
     this many env steps. checkpoint_every_steps: env steps between checkpoints; what happened since
     the last one is never lost (it is in the episode log), it is only learned again. log_every_s:
-    seconds between points of the loss curves.
+    seconds between points of the loss curves. pictures: how everything that is recorded for this
+    run stores its pictures, both lossless (``rig.picture_codec``).
     """
 
     demos: int = Field(10, ge=1)
@@ -30,3 +32,4 @@ class TrainSettings(Settings):
     stop_check_success: float | None = Field(None, gt=0.0, le=1.0)
     checkpoint_every_steps: int = Field(500, ge=1)
     log_every_s: float = Field(2.0, gt=0.0)
+    pictures: Pictures = "raw"

@@ -8,13 +8,14 @@ that succeeded moves to ``demos``, the others stay in ``attempts``.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from handful.contract import Transition
 from handful.rig.episodes import EpisodeLog, adopt, mark_interrupted, read
 from handful.rig.operator import Intent
+from handful.rig.picture_codec import WITHIN, Pictures
 from handful.rig.playback import episode_files
 from handful.rig.teleop.device import Wish
 from handful.rig.teleop.drive import Drive
@@ -49,13 +50,19 @@ class Words:
 
 @dataclass(frozen=True)
 class Recording:
-    """Where to: demonstrations into ``folder`` until there are ``demos``."""
+    """Where to: demonstrations into ``folder`` until there are ``demos``.
+
+    about: what every episode says besides. meta: what the session says besides (``data.about``).
+    pictures: how they are stored.
+    """
 
     folder: Path
     demos: int
     task: str
     seed: int
     about: dict[str, str]
+    meta: dict[str, Any] = field(default_factory=dict)
+    pictures: Pictures = "raw"
 
 
 class Session:
@@ -97,8 +104,9 @@ class Session:
         attempts = recording.folder.with_name("attempts")
         mark_interrupted(attempts, "the session that recorded this attempt died")
         index, new, failed = _next_index(recording), 0, 0
-        meta = {"task": recording.task, "seed": recording.seed}
-        with EpisodeLog(attempts, self._env.spec, meta) as log:
+        meta = {**recording.meta, "task": recording.task, "seed": recording.seed}
+        within_s = WITHIN * self._env.rig.period_s
+        with EpisodeLog(attempts, self._env.spec, meta, recording.pictures, within_s) as log:
             while (have := len(episode_files(recording.folder))) < recording.demos:
                 if not self._going():
                     break

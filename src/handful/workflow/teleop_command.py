@@ -8,6 +8,7 @@ from handful.rig.operator import OperatorSettings
 from handful.rig.teleop.drive import Drive
 from handful.rig.teleop.settings import TeleopSettings
 from handful.workflow.console import Console
+from handful.workflow.data.about import about
 from handful.workflow.interrupt import Interrupt, Stopped
 from handful.workflow.parts import Parts
 from handful.workflow.process import hush
@@ -66,9 +67,12 @@ def teleop(
             )
             console.say(f"{name} drives {recipe.task}; Ctrl-C ends it")
             if given.get("record"):
-                about = {"operator": str(given.get("operator") or "operator"), "device": name}
-                demos = recipe.train.demos
-                recording = Recording(run.demos, demos, recipe.task, recipe.seed, about)
+                who = str(given.get("operator") or "operator")
+                said, demos = {"operator": who, "device": name}, recipe.train.demos
+                meta = about(recipe, "teleoperation", given.get("operator"))
+                recording = Recording(
+                    run.demos, demos, recipe.task, recipe.seed, said, meta, recipe.train.pictures
+                )
                 done = session.record(recording)
                 result = {"run": str(run), "task": recipe.task, **vars(done)}
                 console.say(

@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from handful.contract import Spec
+from handful.contract import Spec, Transition
 from handful.rig.episodes import Episode, EpisodeLog
 from handful.workflow.collect import succeeded
 from handful.workflow.console import Console
@@ -18,6 +18,7 @@ from handful.workflow.parts import LearnerLike, Parts, feed
 from handful.workflow.pretrain import Ready, describe, make_ready
 from handful.workflow.progress import WINDOW, Progress, Speed, training_text
 from handful.workflow.results import wilson
+from handful.workflow.reward_sources import rates_of, tell_drift
 from handful.workflow.run_folder import RunFolder
 from handful.workflow.seeds import Purpose, episode_seed
 from handful.workflow.settings import TrainSettings
@@ -57,7 +58,7 @@ def train(
         Stopped: Ctrl-C or SIGTERM; a checkpoint was saved.
         RunError: no demonstrations, settings that do not fit, or losses that are not finite.
     """
-    env = parts.environment()
+    env = parts.learning_environment()
     try:
         with Interrupt() as interrupt:
             ready = make_ready(parts, run, env.spec, console)
@@ -123,11 +124,10 @@ class _Session:
         folder, settings = self.run_folder, self.settings
         meta = about(self.parts.recipe, "policy")
         start = min(self.learner.env_steps, settings.steps)
-        self.saved_at = self.learner.env_steps
-        self.checked_at = self.learner.env_steps
+        self.saved_at = self.checked_at = self.learner.env_steps
         reason: str | None = self._over()
         with (
-            EpisodeLog(folder.episodes, env.spec, meta) as log,
+            EpisodeLog(folder.episodes, env.spec, meta, settings.pictures) as log,
             self.console.progress("train", settings.steps, "env steps", start) as bar,
         ):
             try:
@@ -165,9 +165,10 @@ class _Session:
                 fed += 1
                 bar.update(fed, f"{learner.updates - had:,} owed updates caught up")
                 if episode.complete:
-                    self.successes.append(succeeded(episode.transitions[-1]))
-                    driven = sum(map(is_intervention, episode.transitions))
-                    self._note_episode(len(episode.transitions), int(episode.info["seed"]), driven)
+                    steps = episode.transitions
+                    self.successes.append(succeeded(steps[-1]))
+                    driven = sum(map(is_intervention, steps))
+                    self._note_episode(steps[-1], len(steps), int(episode.info["seed"]), driven)
 
             feed(learner, folder, spec, self._learn, after_episode)
         if fed:
@@ -196,14 +197,13 @@ class _Session:
             observation, length = transition.next_observation, length + 1
             self._learn()
             self._show(bar)
-            if transition.last:
-                break
-            if self._out_of_budget():
+            if transition.last or self._out_of_budget():
                 break
         log.end()
+        tell_drift(bar, transition, seed)
         if transition.last:
             self.successes.append(succeeded(transition))
-            self._note_episode(length, seed, driven)
+            self._note_episode(transition, length, seed, driven)
         if learner.env_steps - self.saved_at >= self.settings.checkpoint_every_steps:
             self._save("checkpoint")
         return self._over()
@@ -287,7 +287,7 @@ class _Session:
 
     # Small things.
 
-    def _note_episode(self, length: int, seed: int, driven: int = 0) -> None:
+    def _note_episode(self, end: Transition, length: int, seed: int, driven: int = 0) -> None:
         """A point of the success curve, once an episode, however often it is lived through."""
         if seed not in self.noted:
             self.noted.add(seed)
@@ -297,7 +297,7 @@ class _Session:
                 length=length,
                 rolling_success=self._rolling(WINDOW),
                 seed=seed,
-                **rate_of(driven, length, self.overseer),
+                **(rate_of(driven, length, self.overseer) | rates_of(end)),
             )
 
     def _rolling(self, window: int) -> float:

@@ -12,6 +12,7 @@ from handful.rig.edits import EditError, read
 from handful.rig.picture_codec import PictureError, from_arrays
 from handful.rig.playback import FORMAT, LogError, episode_files
 from handful.rig.records import Arrays, Broken, scan
+from handful.workflow.data import about
 
 _ROUND = 1e-5
 """Actions may stick out of [-1, 1] by so much: they came back from metres in float32."""
@@ -126,6 +127,9 @@ class _File:
         for name, kind in (("info", dict), ("meta", dict), ("demo", bool)):
             if not isinstance(values[name], kind):
                 self._wrong(0, f"{name} should be a {kind.__name__}, got {values[name]!r}")
+        if isinstance(values["meta"], dict):
+            for text in about.trouble(values["meta"], spec.cameras):
+                self._wrong(0, text)
         self._seen(0, arrays, values, 3 * spec.frame_stack)
 
     def _record(self, at: int, arrays: Arrays, values: dict[str, Any]) -> None:

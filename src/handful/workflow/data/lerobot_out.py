@@ -212,6 +212,7 @@ class _Writer:
         }
         _json(self._root / "meta/stats.json", stats)
         told = {} if np.isinf(self._psnr_db) else {"psnr_db": round(self._psnr_db, 2)}
+        lenses = chosen[0].meta.get("calibration")
         rate = int(self._rate_hz) if self._rate_hz == int(self._rate_hz) else self._rate_hz
         info = {
             "codebase_version": VERSION,
@@ -232,6 +233,7 @@ class _Writer:
                 "pictures": self._pictures,
                 "lossless": self._pictures != "h264",
                 **told,
+                **({"calibration": lenses} if lenses else {}),
             },
         }
         _json(self._root / "meta/info.json", info)
