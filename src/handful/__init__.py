@@ -140,6 +140,13 @@ How a run is conducted
     workflow.robot_demo      all of it over ROS, with the twin in the robot's place
     workflow.outcomes        one episode of a policy that only acts
     workflow.evaluate        the number that counts, over unseen worlds
+    workflow.reward_command  ``handful reward``: its words
+    workflow.reward_actions  and what each of its commands does
+    workflow.reward_data     recorded sessions as labelled frames
+    workflow.reward_train    a success classifier trained, measured, mended by its mistakes
+    workflow.reward_metrics  right and wrong, a frame and a held episode at a time; the threshold
+    workflow.reward_page     the page about it
+    workflow.reward_sources  settings to a source of reward; how often it was wrong
     workflow.validate        a policy in the twin at several severities, and a certificate of it
     workflow.validate_settings  which severities, which curves, which demands
     workflow.validate_watch  independent eyes: commands, speed, force

@@ -19,6 +19,7 @@ from handful.workflow.options import (
     run_option,
     settings_options,
 )
+from handful.workflow.reward_command import reward
 from handful.workflow.teleop_options import intervene_options, teleop
 from handful.workflow.validate_options import validate
 
@@ -313,7 +314,7 @@ def robot_demo(**given: Any) -> None:
     commands.robot_demo_command(given)
 
 
-for command in (validate, data, teleop):
+for command in (validate, data, teleop, reward):
     cli.add_command(command)
 register(cli)
 

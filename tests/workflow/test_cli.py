@@ -61,6 +61,7 @@ def test_the_story_is_on_the_first_page() -> None:
         "validate",
         "data",
         "teleop",
+        "reward",
         "calibrate",
         "replay",
         "identify",

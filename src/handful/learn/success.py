@@ -52,7 +52,8 @@ class Bank:
 
     latents: (N, V, Z) float16, V shifted views, the acting one first. colours: (N, C). labels: (N,)
     int8, 1 success, 0 none, -1 nobody can say. episodes: (N,) which of ``names`` it is of.
-    held_out: (N,) bool, never learned from. wins: of each episode, whether it ended in success.
+    held_out: (N,) bool, never learned from. weights: (N,) float32, how often a frame is drawn among
+    those of its label; above 1 for what was mined. wins: of each episode, whether it ended well.
     """
 
     latents: NDArray[np.float16]
@@ -60,6 +61,7 @@ class Bank:
     labels: NDArray[np.int8]
     episodes: NDArray[np.int32]
     held_out: NDArray[np.bool_]
+    weights: Floats
     names: list[str] = field(default_factory=list)
     wins: list[bool] = field(default_factory=list)
 
@@ -74,6 +76,7 @@ class Bank:
             np.concatenate([self.labels, other.labels]),
             np.concatenate([self.episodes, other.episodes + np.int32(len(self.names))]),
             np.concatenate([self.held_out, other.held_out]),
+            np.concatenate([self.weights, other.weights]),
             [*self.names, *other.names],
             [*self.wins, *other.wins],
         )
@@ -87,6 +90,7 @@ class Bank:
             labels=self.labels[keep],
             episodes=self.episodes[keep],
             held_out=self.held_out[keep],
+            weights=self.weights[keep],
         )
 
 
@@ -141,7 +145,7 @@ class SuccessClassifier:
             "usual.mean": self.usual.mean, "usual.whiten": self.usual.whiten,
             "bank.latents": bank.latents, "bank.colours": bank.colours,
             "bank.labels": bank.labels, "bank.episodes": bank.episodes,
-            "bank.held_out": bank.held_out,
+            "bank.held_out": bank.held_out, "bank.weights": bank.weights,
         }  # fmt: skip
         tensors |= {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in arrays.items()}
         meta = {
@@ -188,7 +192,7 @@ def load(path: str | Path) -> SuccessClassifier:
             raise CheckpointError("its encoder is not the one its heads were trained on")
         bank = Bank(
             array["bank.latents"], array["bank.colours"], array["bank.labels"],
-            array["bank.episodes"], array["bank.held_out"],
+            array["bank.episodes"], array["bank.held_out"], array["bank.weights"],
             list(meta["episodes"]), list(meta["wins"]),
         )  # fmt: skip
         usual = Usual(array["usual.mean"], array["usual.whiten"], float(meta["drift_limit"]))

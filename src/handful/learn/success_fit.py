@@ -39,14 +39,11 @@ def fit(
     eye: Eye,
     bank: Bank,
     seed: int,
-    weights: NDArray[np.float64] | None = None,
     progress: Progress | None = None,
     about: dict[str, Any] | None = None,
 ) -> SuccessClassifier:
     """A classifier from the frames of ``bank`` that are not held out; its threshold is 0.5 still.
 
-    Args:
-        weights: (N,) how often a frame is drawn, relative to others of its label; 1 when not given.
     Raises:
         NothingToLearn: no frame shows success, or all do.
     """
@@ -62,7 +59,7 @@ def fit(
     heads = []
     for index in range(settings.heads):
         report = _shifted(progress, index, settings)
-        heads.append(_fit_head(settings, bank, mean, scale, seed + index, weights, report))
+        heads.append(_fit_head(settings, bank, mean, scale, seed + index, report))
     vectors = drift_vector(bank.latents[:, 0], bank.colours)
     usual = Usual.of(vectors[learned]).calibrated(
         vectors[bank.held_out] if bank.held_out.any() else vectors,
@@ -78,7 +75,6 @@ def _fit_head(
     mean: Floats,
     scale: Floats,
     seed: int,
-    weights: NDArray[np.float64] | None,
     progress: Progress | None,
 ) -> Head:
     rng = np.random.default_rng(seed)
@@ -86,7 +82,7 @@ def _fit_head(
         torch.manual_seed(seed)
         head = Head(bank.latents.shape[2], s.hidden_dim, s.dropout)
         optimizer = torch.optim.AdamW(head.parameters(), lr=s.lr, weight_decay=s.weight_decay)
-        pools = [_pool(bank, label, rng, weights) for label in (1, 0)]
+        pools = [_pool(bank, label, rng) for label in (1, 0)]
         half = s.batch_size // 2
         sizes = (half, s.batch_size - half)
         target = torch.cat([torch.ones(sizes[0]), torch.zeros(sizes[1])])
@@ -111,17 +107,16 @@ def _fit_head(
 
 
 def _pool(
-    bank: Bank, label: int, rng: np.random.Generator, weights: NDArray[np.float64] | None
-) -> tuple[NDArray[np.int64], NDArray[np.float64] | None]:
+    bank: Bank, label: int, rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Frames of one label, of episodes drawn with replacement, and how likely each is drawn."""
     frames = np.flatnonzero(~bank.held_out & (bank.labels == label))
     there = np.unique(bank.episodes[frames])
     drawn = rng.choice(there, len(there))
     times = np.bincount(drawn, minlength=int(bank.episodes.max()) + 1).astype(np.float64)
-    p = times[bank.episodes[frames]]
-    if weights is not None:
-        # What was mined is in every head's share: it is there because they were wrong about it.
-        p = np.where(weights[frames] > 1.0, 1.0, p) * weights[frames]
+    weights = bank.weights[frames].astype(np.float64)
+    # What was mined is in every head's share: it is there because they were wrong about it.
+    p = np.where(weights > 1.0, 1.0, times[bank.episodes[frames]]) * weights
     return frames, p / p.sum()
 
 

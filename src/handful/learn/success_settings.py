@@ -24,6 +24,7 @@ class SuccessSettings(Settings):
     weight_decay: float = Field(1.0e-3, ge=0.0)
     smoothing: float = Field(0.02, ge=0.0, lt=0.5)
     views: int = Field(8, ge=1)
+    hard_weight: float = Field(5.0, ge=1.0)
     drift_window_steps: int = Field(30, ge=1)
     drift_quantile: float = Field(0.95, gt=0.0, lt=1.0)
     drift_margin: float = Field(2.0, ge=1.0)

@@ -21,7 +21,7 @@ class JudgedEnv:
     says ``at_goal``: the source claims now; ``true_at_goal``: the task's rule holds now; and
     ``true_success``: it held when the source's success ended the episode, or long enough before.
     The last step's adds ``frames``, ``false_frames``: claimed without being true, and
-    ``missed_frames``: true without being claimed.
+    ``missed_frames``: true without being claimed; and ``drift_began``, as it says.
 
     Args:
         env: the environment. source: who judges. hold: how long a claim must stand.
@@ -34,6 +34,7 @@ class JudgedEnv:
         self._true_hold = Hold(true_hold)
         self._true_held, self._true = 0, False
         self._false_frames = self._missed_frames = 0
+        self._doubted = False
 
     def __getattr__(self, name: str) -> Any:
         """Everything else is the inner environment's: ``spec``, ``rig``, ``truth``, ``render``."""
@@ -48,6 +49,7 @@ class JudgedEnv:
         self.source.begin()
         self._true_held, self._true = 0, False
         self._false_frames = self._missed_frames = 0
+        self._doubted = bool(self.source.warning())
         self.table.start()
         return observation
 
@@ -88,6 +90,7 @@ class JudgedEnv:
                 "frames": self.table.step,
                 "false_frames": self._false_frames,
                 "missed_frames": self._missed_frames,
+                "drift_began": bool(info["drift"]) and not self._doubted,
             }
         return Transition(
             action=done.action,

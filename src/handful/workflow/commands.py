@@ -214,6 +214,7 @@ def _options(given: dict[str, Any]) -> Options:
         given.get("twin"),
         given.get("seed"),
         (*given.get("sets", ()), *short),
+        given.get("reward"),
     )
 
 

@@ -41,11 +41,18 @@ def settings_options(command: F) -> F:
             help="Physics and rendering of the twin.  [default: config/twin.yaml]",
         ),
         click.option(
+            "--reward",
+            metavar="FILE.yaml",
+            help="Who says that the goal is met while learning (docs/rewards.md).  "
+            "[default: config/reward.yaml]",
+        ),
+        click.option(
             "--set",
             "sets",
             multiple=True,
             metavar="GROUP.KEY=VALUE",
-            help="Change one setting; may be repeated. Groups: agent, rig, twin, task, train. "
+            help="Change one setting; may be repeated. Groups: agent, rig, twin, task, train, "
+            "reward. "
             "Example: --set agent.batch_size=128",
         ),
         click.option(

@@ -61,6 +61,12 @@ class Parts:
         task = TASKS[self.recipe.task](self.recipe.task_settings)
         return TwinTaskEnv(task, self.recipe.rig, self.recipe.twin)  # type: ignore[arg-type]
 
+    def learning_environment(self) -> Any:
+        """The same, as what learns sees it: episodes end by the word of ``recipe.reward``."""
+        from handful.workflow.reward_sources import judged
+
+        return judged(self)
+
     def demonstrator(self, env: Any, seed: int) -> Any:
         """The scripted demonstrator for that environment, with the recipe's noise."""
         from handful_twin.demonstrate import Demonstrator

@@ -1,4 +1,4 @@
-"""What a run is made of: a task, a seed, and five groups of settings, all resolved and checked."""
+"""What a run is made of: a task, a seed, and six groups of settings, all resolved and checked."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,12 +7,13 @@ import yaml
 
 from handful.config import ConfigError, Settings, build, load, parse_overrides
 from handful.learn.settings import AgentSettings
+from handful.rig.reward_settings import RewardSettings
 from handful.rig.settings import RigSettings
 from handful.workflow.process import hush
 from handful.workflow.seeds import Purpose, episode_seed
 from handful.workflow.settings import TrainSettings
 
-GROUPS = ("agent", "rig", "twin", "task", "train")
+GROUPS = ("agent", "rig", "twin", "task", "train", "reward")
 DEFAULT_AGENT = "frozen"
 DEFAULT_TASK = "lift"
 
@@ -27,6 +28,7 @@ class Options:
     twin: str | None = None
     seed: int | None = None
     sets: tuple[str, ...] = ()
+    reward: str | None = None
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Recipe:
     twin: Settings
     task_settings: Settings
     train: TrainSettings
+    reward: RewardSettings = RewardSettings()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values, one mapping a group; ``resolve(Options(), values)`` is the inverse."""
@@ -53,6 +56,7 @@ class Recipe:
             "twin": self.twin.model_dump(mode="json"),
             "task": self.task_settings.model_dump(mode="json"),
             "train": self.train.model_dump(mode="json"),
+            "reward": self.reward.model_dump(mode="json"),
         }
 
     def to_yaml(self) -> str:
@@ -109,6 +113,7 @@ def resolve(
         twin=group("twin", TwinSettings, options.twin, "twin"),
         task_settings=group("task", TASKS[task].settings_class, None, TASKS[task].source()),
         train=group("train", TrainSettings, None, "train"),
+        reward=group("reward", RewardSettings, options.reward, "reward"),
     )
 
 

@@ -89,7 +89,7 @@ class RunFolder:
         """Refuse settings under which what the folder holds would no longer be true.
 
         Demonstrations bind task, rig, twin and seed; a pre-trained or trained agent binds the agent
-        too. The ``train`` group may always change.
+        too, experience who judged it. The ``train`` group may always change.
 
         Raises:
             RunError: naming the keys that differ.
@@ -103,6 +103,8 @@ class RunFolder:
             bound += ["task_name", "seed", "rig", "twin", "task"]
         if self.trained or self.pretrained.exists():
             bound += ["agent"]
+        if self.trained and "reward" in old:
+            bound += ["reward"]
         changed = differences({k: old.get(k) for k in bound}, {k: new[k] for k in bound})
         if changed:
             more = f" (and {len(changed) - 3} more)" if len(changed) > 3 else ""
