@@ -22,13 +22,13 @@ class Tape(TorchDispatchMode):
         super().__init__()
         self.steps: list[tuple[Any, tuple[Any, ...], dict[str, Any], list[Tensor]]] = []
 
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         name = func.overloadpacket.__name__
         if name in SYNCHRONISES:
-            raise AssertionError(f"{name}: the host waits for the device in the middle of an update")
+            raise AssertionError(
+                f"{name}: the host waits for the device in the middle of an update"
+            )
         result = func(*args, **kwargs)
         given = {t.untyped_storage().data_ptr() for t in _tensors((args, kwargs))}
         fresh = [t for t in _tensors(result) if t.untyped_storage().data_ptr() not in given]
