@@ -24,6 +24,7 @@ class Judged:
     far the target moved [m]. status: of ``rig.guard.Status`` or a further word of the guard's
     process. held: the wish was refused and the arm stands. latched: and will, until a person
     resumes. by_person: it was not the wish that was sent but what a person wanted meanwhile.
+    paused: it was waited for on purpose, so the beat begins anew and is not late.
     """
 
     executed: NDArray[np.float32]
@@ -33,6 +34,7 @@ class Judged:
     held: bool = False
     latched: bool = False
     by_person: bool = False
+    paused: bool = False
 
 
 class Gate(Protocol):
@@ -175,6 +177,8 @@ class ControlLoop:
         if self._seen is None:
             raise RuntimeError("ControlLoop.tick was called before begin")
         judged = self._gate.submit(action, self._seen)
+        if judged.paused:
+            self._beat.restart()
         self._beat.sleep()
         self._seen = self._observe()
         return Tick(self._seen, judged)

@@ -58,8 +58,8 @@ class AgentServer:
         self.recipe = _recipe(run)
         self.own = settings(AgentNodeSettings, "acting", "node/agent")
         self.tally = Tally(mode)
-        self.gate: Gate = WatchGate() if mode == "collect" else AgentGate(self.recipe.rig)
         self.guard, self.arm, self.judge = GuardWatch(), TopicArm(), EventJudge()
+        self.gate: Gate = self._watcher() if mode == "collect" else AgentGate(self.recipe.rig)
         self.papers = AgentPapers(run, self.recipe, mode)
         self.papers.check()
         self.arrivals, self.lenses = PictureArrivals(), LiveLenses(self.recipe.rig.cameras)
@@ -185,12 +185,19 @@ class AgentServer:
             self._forbids,
             self.judge,
             self.going,
-            lambda text: self.actor.note(text),
+            self._note,
             self._fresh,
             "scene/reset" if own.reset == "service" else "",
         )
         table = EpisodeTable(int(getattr(task, "horizon_steps", 100)), _hold_steps(task))
         return CellEnv(loop, table, scene, self.judge, self.voice.notice)
+
+    def _watcher(self) -> WatchGate:
+        rig, pause_s, called = self.recipe.rig, self.own.max_pause_s, self.judge.called
+        return WatchGate(rig, self.arm, pause_s, called, self.going, self._note)
+
+    def _note(self, text: str) -> None:
+        self.actor.note(text)
 
     def _forbids(self) -> str:
         """The guard, and both sides' look at the certificate, before every episode."""

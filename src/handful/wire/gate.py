@@ -6,6 +6,7 @@
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -15,9 +16,11 @@ from numpy.typing import ArrayLike, NDArray
 from handful.contract import Observation
 from handful.msg import Action, GuardState, Verdict
 from handful.rig.action import ActionError
-from handful.rig.arm import ArmError
+from handful.rig.arm import Arm, ArmError
 from handful.rig.loop import Judged
 from handful.rig.settings import RigSettings
+from handful.rig.teleop.drive import Drive
+from handful.rig.teleop.settings import TeleopSettings
 from handful.wire import messages
 
 ANSWER_S = 0.1
@@ -25,6 +28,9 @@ ANSWER_S = 0.1
 _FRESH_S = 0.08
 """A guard that was not heard for so long is not asked for more [s]: four of its commands. Shorter
 than ``ANSWER_S``, so that a guard that did not answer is not taken for one that would."""
+_SCRIPT_S = 10.0  # a program that has moved the arm and is silent for so long will not go on [s]
+_SAY_S = 1.0  # a pause that is worth a word [s]
+_LOOK_S = 0.02
 _SHARE = 0.6  # of a period: so long is a person's next step waited for; the beat stays the beat
 REMEMBERED = 100
 """Latencies that are kept."""
@@ -184,13 +190,32 @@ class AgentGate:
 class WatchGate:
     """``rig.loop.Gate`` for a recorder: ``submit`` waits for what the guard rules on next.
 
-    The action it is given does not matter. Steps of all sources but the agent's count.
+    The action it is given does not matter. Steps of all sources but the agent's count. A person may
+    pause, with the deadman let go: the arm stands, and nothing is recorded until they go on. What
+    they say meanwhile falls on a step in which nobody moves.
+
+    Args:
+        settings: of the rig. arm: what it was told last. max_pause_s: nobody moves the arm for so
+            long, and the episode is given up; a program that falls silent is waited for less.
+        called: somebody has said how the episode ends. going: False ends the waiting.
+        waiting: told what is being waited for; an empty text: nothing.
     """
 
-    def __init__(self, patience_s: float = 10.0) -> None:
-        self._patience_s = patience_s
+    def __init__(
+        self,
+        settings: RigSettings,
+        arm: Arm,
+        max_pause_s: float,
+        called: Callable[[], bool],
+        going: Callable[[], bool] = lambda: True,
+        waiting: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self._still, self._arm = Drive(TeleopSettings(), settings.action).still, arm
+        self._period_s, self._max_pause_s = settings.period_s, max_pause_s
+        self._called, self._going, self._waiting = called, going, waiting
         self._answered = threading.Condition()
         self._ruled: deque[messages.Judged] = deque(maxlen=100)
+        self._source = ""
         rospy.Subscriber(
             "guard/verdict", Verdict, self._on_verdict, queue_size=20, tcp_nodelay=True
         )
@@ -204,19 +229,47 @@ class WatchGate:
         """Nothing: somebody else acts."""
 
     def submit(self, action: ArrayLike, seen: Observation) -> Judged:
-        """The next verdict on somebody's step. Raises ``ArmError`` when none comes."""
+        """The next verdict on somebody's step, or one of standing still when the episode was ended.
+
+        Raises:
+            ArmError: nobody moves the arm for too long, or the recorder was asked to stop.
+        """
+        began_s = time.monotonic()
+        answer, told = self._next(), False
+        while answer is None:
+            paused_s = time.monotonic() - began_s
+            if self._called():
+                break
+            if not self._going():
+                raise ArmError("the agent was asked to stop")
+            limit_s = self._max_pause_s if self._source != "script" else _SCRIPT_S
+            if paused_s > limit_s:
+                raise ArmError(f"guard/verdict: nobody has moved the arm for {limit_s:g} s")
+            if paused_s > _SAY_S and not told:
+                told = True
+                self._waiting("somebody to move the arm")
+            answer = self._next()
+        if told:
+            self._waiting("")
+        if answer is None:
+            still = self._still(self._arm.state())
+            found = Judged(still, np.zeros(3), "ok", "nobody moves the arm")
+        else:
+            found = judged(answer)
+        return replace(found, paused=time.monotonic() - began_s > 2.0 * self._period_s)
+
+    def _next(self) -> messages.Judged | None:
+        """The oldest verdict that has not been asked for; waits a little for one."""
         with self._answered:
-            if not self._answered.wait_for(lambda: len(self._ruled) > 0, self._patience_s):
-                raise ArmError(
-                    f"guard/verdict: nobody has moved the arm for {self._patience_s:g} s"
-                )
-            return judged(self._ruled.popleft())
+            self._answered.wait_for(lambda: len(self._ruled) > 0, _LOOK_S)
+            return self._ruled.popleft() if self._ruled else None
 
     def _on_verdict(self, message: Verdict) -> None:
         if message.source == "agent" or message.reason == "rests":
             return
         answer = messages.verdict(message)
         with self._answered:
+            self._source = str(message.source)
             self._ruled.append(answer)
             self._answered.notify_all()
 

@@ -47,6 +47,11 @@ class EventJudge:
             said, self._said = self._said, Said()
             return said
 
+    def called(self) -> bool:
+        """Somebody has called the end of the episode, and ``said`` was not asked since."""
+        with self._lock:
+            return self._said.end is not None
+
     def await_begin(self, going: Callable[[], bool]) -> bool:
         """Wait for somebody's BEGIN; False when ``going`` ended it."""
         self._begun.clear()
