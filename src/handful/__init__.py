@@ -234,6 +234,7 @@ The wire: the doors to ROS, and the only room that knows it
     wire.scene               who puts an episode's scene up, and who says how it ended
     wire.papers              what the cell is, and the guard's ear for what agents show it
     wire.agent_papers        which weights the agent acts with, and by what certificate
+    wire.agent_reward        who tells it that the goal is met while it learns
     wire.agent_settings      what can be set about the agent's node
     wire.agent_voice         what the agent says about itself
     wire.agent               the agent's process: evaluate, learn, collect

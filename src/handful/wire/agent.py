@@ -22,12 +22,14 @@ from handful.rig.loop import ControlLoop, Gate
 from handful.rig.operator import OperatorSettings
 from handful.rig.picture_codec import WITHIN
 from handful.wire.agent_papers import AgentPapers
+from handful.wire.agent_reward import AgentReward
 from handful.wire.agent_settings import AgentNodeSettings
 from handful.wire.agent_voice import AgentVoice
 from handful.wire.gate import AgentGate, GuardWatch, WatchGate
 from handful.wire.lenses import LiveLenses
 from handful.wire.listen import Listener
 from handful.wire.node import Level, Node, settings
+from handful.wire.parameters import values
 from handful.wire.scene import EventJudge, RosScene
 from handful.wire.senses import PictureArrivals, TopicArm
 from handful.wire.topic_camera import TopicCamera
@@ -67,12 +69,17 @@ class AgentServer:
             name: TopicCamera(name, f"{name}/color/image_raw", node.clock, size)
             for name, size in self.recipe.rig.cameras.items()
         }
+        self.reward = AgentReward(
+            self.recipe, mode, self.judge, dict(self.cameras), *values("reward")
+        )
         self.voice = AgentVoice(str(run), self.tally, self.gate, lambda: self.env.missed_beats)
+        self.voice.doubt = self.reward.doubt
         self.env = self._environment()
         stored, within_s = self.recipe.train.pictures, WITHIN * self.recipe.rig.period_s
         self.actor = Actor(self.env, self.tally, self.going, self.voice.changed, stored, within_s)
         node.check("acting", self.voice.report)
         node.check("certificate", self.papers.report)
+        node.check("reward", self.reward.report)
 
     def going(self) -> bool:
         """The node has not been asked to end."""
@@ -189,8 +196,9 @@ class AgentServer:
             self._fresh,
             "scene/reset" if own.reset == "service" else "",
         )
-        table = EpisodeTable(int(getattr(task, "horizon_steps", 100)), _hold_steps(task))
-        return CellEnv(loop, table, scene, self.judge, self.voice.notice)
+        source, hold = self.reward.of(loop.spec)
+        table = EpisodeTable(int(getattr(task, "horizon_steps", 100)), hold)
+        return CellEnv(loop, table, scene, self.judge, self.voice.notice, source)
 
     def _watcher(self) -> WatchGate:
         rig, pause_s, called = self.recipe.rig, self.own.max_pause_s, self.judge.called
@@ -253,10 +261,6 @@ class AgentServer:
 def _found(parameter: str) -> Any:
     name = rospy.search_param(parameter)
     return None if name is None else rospy.get_param(name)
-
-
-def _hold_steps(task: Any) -> int:
-    return int(getattr(task, "hold_steps", 1))
 
 
 def main(node: Node) -> None:

@@ -27,7 +27,7 @@ class AgentVoice:
     Args:
         run: as it is called. gate: whose latencies are told. missed: beats that came late so far.
     Attributes:
-        policy: version of the weights acted with.
+        policy: version of the weights acted with. doubt: why the reward is not to be trusted.
     """
 
     def __init__(self, run: str, tally: Tally, gate: Gate, missed: Callable[[], int]) -> None:
@@ -38,6 +38,7 @@ class AgentVoice:
         self._phase: Phase | None = None
         self._note = ""
         self._number = self.policy = 0
+        self.doubt: Callable[[], str] = lambda: ""
 
     def notice(self, table: EpisodeTable) -> None:
         """Every change of phase is told, not every step."""
@@ -89,7 +90,7 @@ class AgentVoice:
                 missed_beats=self._missed(),
                 latency_median_ms=latencies.get("latency_median_ms", 0.0),
                 latency_p99_ms=latencies.get("latency_p99_ms", 0.0),
-                note=tally.note,
+                note=tally.note or self.doubt(),
             )
         )
 

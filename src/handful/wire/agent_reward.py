@@ -1,0 +1,95 @@
+"""Who tells the agent that the goal is met while it learns, and what diagnostics hear of them."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import rospy
+from numpy.typing import NDArray
+
+from handful.config import build
+from handful.contract import Spec
+from handful.rig.camera import Camera
+from handful.rig.cell import Judge
+from handful.rig.reward import Hold, RewardSource, Told
+from handful.wire.node import Level
+from handful.workflow.recipe import Recipe
+from handful.workflow.reward_sources import make_source
+
+_MODE = "learn"
+
+
+class AgentReward:
+    """The source of reward of an agent's process.
+
+    While it learns that is what the run's group ``reward`` says, with the parameters ``reward/...``
+    on top. In every other mode it is ``judge/at_goal``: what is measured is the task's own rule.
+    People's buttons count besides, always.
+
+    Args:
+        given: the parameters ``reward/...``, None when there are none; name: how errors call them.
+    Raises:
+        ConfigError, RunError, CheckpointError, RewardError: the source cannot be used here.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        mode: str,
+        judge: Judge,
+        cameras: dict[str, Camera],
+        given: dict[str, Any] | None,
+        name: str,
+    ) -> None:
+        self._judge, self._cameras, self._mode = judge, cameras, mode
+        self._max_age_s = recipe.rig.observe.max_frame_age_s
+        over = {} if given is None else _flat(given)
+        values = recipe.reward.model_dump(mode="json")
+        reward = build(type(recipe.reward), values, name or "reward", over)
+        self.recipe = replace(recipe, reward=reward)
+        self.source: RewardSource = Told("task", judge.met)
+        self._warned = ""
+
+    def of(self, spec: Spec) -> tuple[RewardSource, Hold]:
+        """The source for observations of ``spec``, and how long its claims must stand."""
+        usual = Hold(int(getattr(self.recipe.task_settings, "hold_steps", 1)))
+        if self._mode != _MODE:
+            return self.source, usual
+        self.source, hold = make_source(self.recipe, spec, self._judge.met, self._picture)
+        rospy.loginfo(
+            "agent: success is what %s says, held %d steps, and people",
+            self.source.name,
+            hold.steps,
+        )
+        return self.source, hold
+
+    def doubt(self) -> str:
+        """Why the source should not be trusted now; empty: nothing known. Said once in the log."""
+        warning = self.source.warning()
+        if warning and not self._warned:
+            rospy.logwarn("agent: reward: %s", warning)
+        self._warned = warning
+        return warning
+
+    def report(self) -> tuple[Level, str, dict[str, str]]:
+        """For diagnostics: who judges, its newest numbers, and whether it is in doubt."""
+        facts = {"source": self.source.name, "and": "people (episode/event)", **self.source.facts()}
+        if self._mode == _MODE and self.recipe.reward.by == "learned":
+            facts["file"] = self.recipe.reward.file
+        if doubt := self.doubt():
+            return Level.WARN, doubt, facts
+        return Level.OK, f"success is what {self.source.name} says, and people", facts
+
+    def _picture(self, camera: str, calibration: str) -> NDArray[np.uint8]:
+        return self._cameras[camera].latest(self._max_age_s).pixels
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested parameters as dotted overrides, so that a key not given stays as the run has it."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

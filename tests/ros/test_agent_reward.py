@@ -1,0 +1,90 @@
+"""The agent's source of reward: its parameters, its place on diagnostics, and when it counts."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rospy")
+
+from handful.config import ConfigError
+from handful.contract import ArmState, Observation
+from handful.rig.cell import Said
+from handful.rig.observe import Observer
+from handful.rig.reward import Scored
+from handful.wire.agent_reward import AgentReward
+from handful.wire.node import Level
+from handful.workflow.recipe import Options, resolve
+
+RECIPE = resolve(Options(task="lift"))
+SPEC = Observer(RECIPE.rig).spec
+SEEN = Observation({}, np.zeros(8, np.float32), 0.0)
+
+
+class Detector:
+    at_goal = False
+
+    def met(self) -> bool:
+        return self.at_goal
+
+    def said(self) -> Said:
+        return Said()
+
+
+def reward(mode: str, given: dict[str, Any] | None = None, recipe: Any = RECIPE) -> AgentReward:
+    return AgentReward(recipe, mode, Detector(), {}, given, "parameter /agent/reward")
+
+
+def arm(z_m: float, width_m: float) -> ArmState:
+    p = np.array([0.5, 0.0, z_m])
+    return ArmState(0.0, p, 0.0, width_m, np.zeros(3), np.zeros(7), p, 0.0, width_m)
+
+
+GEOMETRIC = {
+    "by": "geometric",
+    "hold_s": 0.3,
+    "geometric": {"tip_min_m": [0.0, -1.0, 0.14], "width_min_m": 0.03, "width_max_m": 0.06},
+}
+
+
+def test_without_parameters_it_is_the_detector() -> None:
+    one = reward("learn")
+    source, hold = one.of(SPEC)
+    assert (source.name, hold.steps) == ("task", RECIPE.task_settings.hold_steps)  # type: ignore[attr-defined]
+    assert source.look(SEEN, arm(0.2, 0.04)).score == 0.0
+    assert one.report()[:2] == (Level.OK, "success is what task says, and people")
+
+
+def test_parameters_lie_on_top_of_the_runs() -> None:
+    source, hold = reward("learn", GEOMETRIC).of(SPEC)
+    assert (source.name, hold.steps, hold.on) == ("geometric", 3, 1.0)
+    assert source.look(SEEN, arm(0.2, 0.04)).score == 1.0
+    assert source.look(SEEN, arm(0.2, 0.0)).score == 0.0
+
+
+@pytest.mark.parametrize("mode", ["evaluate", "collect"])
+def test_what_is_measured_is_the_tasks_own_rule(mode: str) -> None:
+    assert reward(mode, GEOMETRIC).of(SPEC)[0].name == "task"
+
+
+def test_a_misspelled_parameter_is_refused_by_name() -> None:
+    with pytest.raises(ConfigError, match="/agent/reward: bye: unknown key; did you mean 'by'"):
+        reward("learn", {"bye": "learned"})
+
+
+def test_doubt_is_a_warning_on_diagnostics() -> None:
+    one = reward("learn", {"by": "operator"})
+    one.of(SPEC)
+    assert "operator" in one.report()[1]
+    drifting = Scored("learned", lambda seen: (0.1, 9.0), lambda distance: True)
+    drifting.look(SEEN, arm(0.2, 0.04))
+    one.source = drifting
+    level, words, facts = one.report()
+    assert level is Level.WARN and "no longer look like" in words
+    assert facts["source"] == "learned" and facts["drift_distance"] == "9.00"
+
+
+def test_the_runs_own_reward_is_taken() -> None:
+    settings = RECIPE.reward.model_copy(update={"by": "operator"})
+    assert reward("learn", recipe=replace(RECIPE, reward=settings)).of(SPEC)[0].name == "operator"
