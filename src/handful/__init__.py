@@ -69,6 +69,7 @@ The workshop: metres, radians, seconds, frames; no torch, no ROS
     rig.teleop.keynames      a terminal's characters as names of keys
     rig.teleop.keyboard      held keys to a wish; a terminal's keyboard
     rig.teleop.pad           axes and buttons to a wish
+    rig.teleop.device_file   a device file that is read without waiting, lost, and found again
     rig.teleop.gamepad       the kernel's joystick file
     rig.teleop.spacemouse    a SpaceMouse's reports
     rig.teleop.page_input    what a page says about hands, checked

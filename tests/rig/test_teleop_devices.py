@@ -86,7 +86,7 @@ class TestGamepad(DeviceContract):
             pad.send(BUTTON, 0, 1)
 
         return DeviceCell(
-            Gamepad(SHIPPED.gamepad, str(pad.path), now),
+            Gamepad(SHIPPED.gamepad, str(pad.path), now_s=now),
             deadman=lambda down: pad.send(BUTTON, 4, int(down)),
             push=lambda on: pad.send(AXIS, 1, -32767 if on else 0),
             press=press,

@@ -5,20 +5,13 @@ towards the person, down) and in newer models the three turns as well, report 2 
 models, report 3 the buttons as bits. Full deflection is about 350.
 """
 
-import errno
-import os
 import struct
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from handful.rig.teleop.device import DeviceError, Wish
-from handful.rig.teleop.pad import Pad
-from handful.rig.teleop.settings import PadSettings
+from handful.rig.teleop.device_file import DeviceFile
 
-_AGAIN_S = 0.5
 _LOGITECH = range(0xC603, 0xC62C)  # of Logitech's many devices, those that are SpaceMice
-_REPORT_BYTES = 64
 
 
 def is_spacemouse(hid_id: str) -> bool:
@@ -61,106 +54,29 @@ def decode(report: bytes) -> tuple[str, tuple[int, ...]] | None:
     return None
 
 
-class SpaceMouse:
-    """``Device`` over a hidraw file.
-
-    Args:
-        settings: which axis and button means what.
-        path: the file; empty: the first SpaceMouse there is.
-        opener: opens it for reading without waiting; another one in tests.
-        now_s: a monotonic clock [s].
-    """
+class SpaceMouse(DeviceFile):
+    """``Device`` over a hidraw file, one report a reading; see ``DeviceFile``."""
 
     name = "spacemouse"
 
-    def __init__(
-        self,
-        settings: PadSettings,
-        path: str = "",
-        opener: Callable[[str], int] = lambda path: os.open(path, os.O_RDONLY | os.O_NONBLOCK),
-        now_s: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._pad, self._path = Pad(settings), path
-        self._opener, self._now_s = opener, now_s
-        self._fd: int | None = None
-        self._wanted = False
-        self._looked_s = 0.0
-        self._axes, self._buttons = [0.0] * 6, [0] * 8
-
-    def open(self) -> None:
-        """Take the file.
-
-        Raises:
-            DeviceError: there is no SpaceMouse, or it may not be read.
-        """
-        path = self._path or find()
+    def _found(self) -> str:
+        path = find()
         if path is None:
             raise DeviceError(
                 "spacemouse: none is plugged in; /sys/class/hidraw has no such device"
             )
-        try:
-            self._fd = self._opener(path)
-        except OSError as error:
-            raise DeviceError(
-                f"spacemouse: {path} cannot be read: {error.strerror}; "
-                "a udev rule gives your user the right to (docs/teleoperation.md)"
-            ) from None
-        self._wanted = True
-        self._start()
+        return path
 
-    def read(self) -> Wish:
-        """The newest state; one that is unplugged is looked for again twice a second."""
-        if not self._wanted:
-            raise DeviceError("spacemouse: read before open")
-        if (self._fd is None and not self._again()) or not self._take():
-            return Wish(note="spacemouse: unplugged")
-        return self._pad.state(self._axes, self._buttons)
-
-    def close(self) -> None:
-        """Let the file go."""
-        self._wanted = False
-        self._drop()
+    def _way(self, error: OSError) -> str:
+        return "a udev rule gives your user the right to (docs/teleoperation.md)"
 
     def _start(self) -> None:
         # At rest it says nothing, and nothing is down: that is its first state.
         self._axes, self._buttons = [0.0] * 6, [0] * 8
-        self._pad.forget()
         self._pad.state(self._axes, self._buttons)
 
-    def _again(self) -> bool:
-        now_s = self._now_s()
-        if now_s - self._looked_s < _AGAIN_S:
-            return False
-        self._looked_s = now_s
-        path = self._path or find()
-        if path is None:
-            return False
-        try:
-            self._fd = self._opener(path)
-        except OSError:
-            return False
-        self._start()
-        return True
-
-    def _take(self) -> bool:
-        assert self._fd is not None
-        while True:
-            try:
-                report = os.read(self._fd, _REPORT_BYTES)
-            except BlockingIOError:
-                return True
-            except OSError as error:
-                if error.errno not in (errno.ENODEV, errno.EIO, errno.ENXIO, errno.ECONNRESET):
-                    raise
-                report = b""
-            if not report:
-                self._drop()
-                self._looked_s = self._now_s()
-                return False
-            self._put(report)
-
-    def _put(self, report: bytes) -> None:
-        found = decode(report)
+    def _put(self, data: bytes) -> None:
+        found = decode(data)
         if found is None:
             return
         kind, values = found
@@ -171,8 +87,5 @@ class SpaceMouse:
         else:
             self._buttons = list(values)
 
-    def _drop(self) -> None:
-        if self._fd is not None:
-            os.close(self._fd)
-        self._fd = None
-        self._pad.forget()
+    def _state(self) -> Wish:
+        return self._pad.state(self._axes, self._buttons)
