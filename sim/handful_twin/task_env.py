@@ -144,6 +144,7 @@ class TwinTaskEnv:
                 "at_goal": met,
                 "verdict": self._table.fault_reason or tick.judged.status,
                 "distance_m": self.task.distance_m(truth),
+                **truth.told(),
             },
             asked=np.array(action, np.float32),
         )

@@ -107,6 +107,7 @@ The study: tensors; never a metre, a second or a frame
     learn.sampling           batches as the host draws them
     learn.feed               the same for a program: little is sent, the device assembles
     learn.program            an update recorded once and replayed, without Python in between
+    learn.gallery            pictures that only the contrast looks at
     learn.learner            takes what happened, keeps updates per step exact, hands out actions
     learn.persist            a learner to a checkpoint and back
     learn.handout            the weights, from a learner to an actor in another process
@@ -128,13 +129,20 @@ How a run is conducted
     workflow.seeds           who may draw which world, so that no episode is seen twice
     workflow.run_folder      where everything of a run lies
     workflow.collect         demonstrations into the log
+    workflow.play            wandering into the log, for the contrast alone
     workflow.teleop          a person drives the twin, and into the log
     workflow.teleop_desk     what they sit at: a device, a view, keys that say things
     workflow.teleop_options  ``handful teleop`` and its options
     workflow.teleop_command  and what it does
     workflow.teleop_oversee  a person beside the learning agent, who may take over
     workflow.teleop_person   a program that plays that person
+    workflow.sources         which sessions and episodes serve for what before the first motion
     workflow.pretrain        a learner that has seen them
+    workflow.pretrain_options  ``handful pretrain`` and its options
+    workflow.pretrain_command  and what it does
+    workflow.held_out        frames it has not seen, and what is known about them
+    workflow.sight           what the eye can tell of them, and a verdict
+    workflow.sight_page      the page about it
     workflow.train           the online loop
     workflow.beside          the same in two processes: this one learns from the other's log
     workflow.robot           and that one acts: episodes over a cell of parts

@@ -19,6 +19,7 @@ from handful.workflow.options import (
     run_option,
     settings_options,
 )
+from handful.workflow.pretrain_options import play_option, pretrain
 from handful.workflow.reward_command import reward
 from handful.workflow.teleop_options import intervene_options, teleop
 from handful.workflow.validate_options import validate
@@ -54,8 +55,9 @@ def cli() -> None:
 @cli.command()
 @settings_options
 @run_option
-@click.option("--demos", type=click.IntRange(1), metavar="N", help="How many.  [default: 10]")
+@click.option("--demos", type=click.IntRange(0), metavar="N", help="How many.  [default: 10]")
 @click.option("--keep-failures", is_flag=True, help="Keep unsuccessful episodes too.")
+@play_option
 @overwrite_option
 @output_options
 def collect(**given: Any) -> None:
@@ -66,30 +68,11 @@ def collect(**given: Any) -> None:
 
     \b
     Example: handful collect --task lift --demos 10 --run runs/mine
+             handful collect --play 20 --run runs/mine
     """
     from handful.workflow import commands
 
     commands.collect_command(_ask(given))
-
-
-@cli.command(short_help="Teach the encoder to see, from demonstrations alone.")
-@settings_options
-@run_option
-@device_option
-@click.option("--again", is_flag=True, help="Pre-train again although it has been done.")
-@output_options
-def pretrain(**given: Any) -> None:
-    """Teach the encoder to see, on demonstration frames alone, before the first motion.
-
-    Needs demonstrations (handful collect). Writes DIR/pretrained.safetensors, from which handful
-    train starts; train does this by itself when it has not been done.
-
-    \b
-    Example: handful pretrain --run runs/mine --set agent.pretrain.updates=1600
-    """
-    from handful.workflow import commands
-
-    commands.pretrain_command(_ask(given))
 
 
 @cli.command(short_help="Learn the task by trial and error.")
@@ -314,7 +297,7 @@ def robot_demo(**given: Any) -> None:
     commands.robot_demo_command(given)
 
 
-for command in (validate, data, teleop, reward):
+for command in (pretrain, validate, data, teleop, reward):
     cli.add_command(command)
 register(cli)
 

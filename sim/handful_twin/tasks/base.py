@@ -77,6 +77,17 @@ class Truth:
         """Where a thing is: p_BO (3,) [m]."""
         return self.bodies[name][0]
 
+    def told(self) -> dict[str, float]:
+        """Where every thing is, for an episode's log: ``true_<thing>_x_m`` and so on, in B.
+
+        Rounded to 0.01 mm. For whoever measures what was learned; no policy is given it.
+        """
+        return {
+            f"true_{name}_{axis}_m": round(float(value), 5)
+            for name, (p_BO_m, _) in self.bodies.items()
+            for axis, value in zip("xyz", p_BO_m, strict=True)
+        }
+
     def pose_in(self, thing: str, name: str) -> Array:
         """X_AO (4, 4): a thing O seen from another, A; a drawer from its cabinet, say."""
         (p_BA_m, quat_A), (p_BO_m, quat_O) = self.bodies[name], self.bodies[thing]

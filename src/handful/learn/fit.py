@@ -23,6 +23,8 @@ def impossible(s: "AgentSettings") -> Iterator[str]:
             "contrast.double_step needs contrast.sequential: true; in a joint backward the eye "
             "has one optimiser, the critic's"
         )
+    if s.clone.only:
+        yield from _impossible_clone(s)
     if s.from_state:
         yield from _impossible_from_state(s)
         return
@@ -38,6 +40,25 @@ def impossible(s: "AgentSettings") -> Iterator[str]:
         yield (
             f"augment.cutout_px {list(s.augment.cutout_px)}: the box would begin beyond the "
             f"{s.encoder.input_px} px that the network sees"
+        )
+
+
+def _impossible_clone(s: "AgentSettings") -> Iterator[str]:
+    """``clone.only`` acts with the actor that cloning has left behind, and with nothing else."""
+    if not s.clone.init_actor:
+        yield "clone.only needs clone.init_actor: true; the actor acts, and it must be the clone"
+    if s.clone.proposal:
+        yield (
+            "clone.only needs clone.proposal: false; a critic chooses between proposals, and "
+            "behaviour cloning trains none"
+        )
+    if s.actor.layer_norm:
+        yield "clone.only needs actor.layer_norm: false; the clone has no norms to hand on"
+    cloned = s.clone.updates > 0 or (s.pretrain.updates > 0 and s.pretrain.clone_weight > 0.0)
+    if not cloned:
+        yield (
+            "clone.only with clone.updates: 0 and no cloning in pretrain (updates, clone_weight) "
+            "leaves a policy that nothing has trained"
         )
 
 

@@ -1,9 +1,10 @@
-"""Before the first motion: the eye learns from demonstration frames alone, by contrast and cloning.
+"""Before the first motion: the eye learns from recorded pictures, by contrast and by cloning.
 
 FERM's warm-up (Zhan et al. 2020: 1600 InfoNCE updates of batch 128 with the key encoder moving
 after every one; ``double_step`` and ``align_targets: false`` are its released code's) with two
 additions as settings: positives a few steps apart in time, and a cloning loss through the same
-convolutions, so that what the hand needs is kept in the features.
+convolutions, so that what the hand needs is kept in the features. The contrast takes any picture;
+what is cloned are demonstrated steps alone (``learn.gallery`` holds the others).
 """
 
 from collections.abc import Callable
@@ -24,7 +25,8 @@ Progress = Callable[[int, int, dict[str, float]], None]
 class Views:
     """Two views of the same moments (or of moments a few steps apart), and what was done there.
 
-    query, key: per camera (B, 3K, S, S) uint8. state: (B, P). action: (B, A).
+    query, key: per camera (B, 3K, S, S) uint8. state: (D, P), action: (D, A), of the first D <= B
+    moments, the demonstrated ones; the others are looked at and not cloned.
     """
 
     query: Pictures
@@ -66,8 +68,10 @@ def pretrain(
             contrast = info_nce(logits)
             loss = loss + s.contrast_weight * contrast
             values |= {"contrast_loss": contrast.detach(), "contrast_hits": hit_rate(logits)}
-        if s.clone_weight > 0.0:
-            mean = agent.clone.actor.mean_action(agent.clone.latent(features, views.state))
+        shown = len(views.action)
+        if s.clone_weight > 0.0 and shown:
+            cloned = {name: value[:shown] for name, value in features.items()}
+            mean = agent.clone.actor.mean_action(agent.clone.latent(cloned, views.state))
             cloning = (mean - views.action).square().sum(-1).mean()
             loss = loss + s.clone_weight * cloning
             values["clone_loss"] = cloning.detach()

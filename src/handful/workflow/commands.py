@@ -30,6 +30,10 @@ def collect_command(given: dict[str, Any]) -> None:
     with run.lock():
         recipe = _recipe(given, run)
         run.write_config(recipe)
+        if given.get("play"):
+            _play(given, recipe, run, console)
+            if given.get("demos") is None:
+                return
         done = collect(
             Parts(recipe), run, recipe.train.demos, console, bool(given.get("keep_failures"))
         )
@@ -57,9 +61,22 @@ def teleop_command(given: dict[str, Any]) -> None:
         _json(given, teleop(given, console, run, recipe))
 
 
+def _play(given: dict[str, Any], recipe: Recipe, run: RunFolder, console: Console) -> None:
+    from handful.workflow.play import play
+
+    done = play(Parts(recipe), run, given["play"], console)
+    console.say(
+        f"{run.play}: {done.demos} episodes of play, {done.steps} steps "
+        f"({done.new} new in {duration(done.seconds)}); handful pretrain --run {run} looks at them"
+    )
+    if given.get("demos") is None:
+        values = {"episodes": done.demos, "new": done.new, "steps": done.steps}
+        _json(given, {"run": str(run), "task": recipe.task, **values, "seconds": done.seconds})
+
+
 def pretrain_command(given: dict[str, Any]) -> None:
     """``handful pretrain``."""
-    from handful.workflow.pretrain import make_ready
+    from handful.workflow.pretrain_command import pretrain
 
     console, run = _begin(given)
     with run.lock():
@@ -69,27 +86,7 @@ def pretrain_command(given: dict[str, Any]) -> None:
                 f"{run}: has been trained already, pre-training it now would undo that; "
                 f"use another --run, or handful train --run {run} --overwrite"
             )
-        if given.get("again"):
-            run.pretrained.unlink(missing_ok=True)
-            run.curve.unlink(missing_ok=True)
-        if run.pretrained.exists():
-            console.say(f"{run.pretrained}: is there already; --again makes a new one")
-            return
-        parts = _parts(recipe, given, console)
-        env = parts.environment()
-        run.write_config(recipe)
-        try:
-            ready = make_ready(parts, run, env.spec, console)
-        finally:
-            env.close()
-    told = ", ".join(f"{name} {value:.3g}" for name, value in ready.metrics.items())
-    console.say(
-        f"{run.pretrained}: {ready.demos} demonstrations, {duration(ready.seconds)}; {told}"
-    )
-    _json(
-        given,
-        {"run": str(run), "demos": ready.demos, "pretrain_s": ready.seconds, **ready.metrics},
-    )
+        _json(given, pretrain(given, console, run, _parts(recipe, given, console)))
 
 
 def train_command(given: dict[str, Any]) -> None:
@@ -107,7 +104,8 @@ def train_command(given: dict[str, Any]) -> None:
         recipe = _recipe(given, run)
         run.write_config(recipe)
         parts = _parts(recipe, given, console)
-        collect(parts, run, recipe.train.demos, console)
+        if not run.sources.exists():  # a run that was told of its demonstrations wants no others
+            collect(parts, run, recipe.train.demos, console)
         with overseer(given, recipe, console) as overseen:
             done = train(parts, run, console, overseen)
     console.say(

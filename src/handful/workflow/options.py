@@ -113,13 +113,14 @@ def budget_options(command: F) -> F:
     """``--demos``, ``--steps``, ``--minutes``: what a run may cost."""
     options = [
         click.option(
-            "--demos", type=click.IntRange(1), metavar="N", help="Demonstrations.  [default: 10]"
+            "--demos", type=click.IntRange(0), metavar="N", help="Demonstrations.  [default: 10]"
         ),
         click.option(
             "--steps",
-            type=click.IntRange(1),
+            type=click.IntRange(0),
             metavar="N",
-            help="End after N env steps.  [default: 3000]",
+            help="End after N env steps; 0: take none, the policy is what pre-training made.  "
+            "[default: 3000]",
         ),
         click.option(
             "--minutes",

@@ -10,9 +10,10 @@ from handful.contract import Spec
 from handful.workflow.console import Console
 from handful.workflow.curves import Curve, last_wall_s
 from handful.workflow.errors import RunError
-from handful.workflow.parts import LearnerLike, Parts, feed
-from handful.workflow.recipe import Recipe, differences
+from handful.workflow.parts import LearnerLike, Parts
+from handful.workflow.recipe import Options, Recipe, differences, resolve
 from handful.workflow.run_folder import RunFolder
+from handful.workflow.sources import Sources, gather, play_back
 
 
 @dataclass(frozen=True)
@@ -33,25 +34,38 @@ def make_ready(parts: Parts, run: RunFolder, spec: Spec, console: Console) -> Re
     """The furthest learner this run has, with the demonstrations fed to it.
 
     From ``checkpoint.safetensors`` when there is one, else from ``pretrained.safetensors``, else a
-    new one that is pre-trained on the log and saved. It is never one that would act at random
-    because something was lost: without demonstrations this refuses.
+    new one that is pre-trained on what there is (``workflow.sources``) and saved. It is never one
+    that would act at random because something was lost: without demonstrations this refuses,
+    unless none were asked for (``train.demos: 0``).
 
     Raises:
         RunError: no demonstrations, or a checkpoint of other settings.
     """
-    if run.demo_files == 0:
-        raise RunError(
-            f"{run.demos}: no demonstrations; `handful collect --run {run}` records some"
-        )
+    sources = gather(run, spec)
+    if not sources.demonstrations and parts.recipe.train.demos:
+        raise RunError(_no_demonstrations(run, sources))
     for origin, path in (("checkpoint", run.checkpoint), ("pretrained", run.pretrained)):
         if path.exists():
             learner = load_matching(parts, path)
-            return Ready(learner, origin, feed(learner, run.demos, spec), 0.0, {})
+            return Ready(learner, origin, sources.feed(learner), 0.0, {})
+    if sources.episodes:
+        console.say(sources.table())
     learner = parts.learner(spec)
     console.say(f"replay: up to {learner.bytes_needed() / 1e6:,.0f} MB of memory when full")
-    demos = feed(learner, run.demos, spec)
-    seconds, metrics = _pretrain(parts, run, learner, console)
+    demos = sources.feed(learner)
+    seconds, metrics = _pretrain(parts, run, learner, sources, console)
     return Ready(learner, "new", demos, seconds, metrics)
+
+
+def _no_demonstrations(run: RunFolder, sources: Sources) -> str:
+    failed = sum(one.role == "failed" for one in sources.episodes)
+    if failed:
+        return (
+            f"{run}: none of {failed} recorded attempts ended in success, so there is nothing to "
+            f"clone; handful collect --run {run} records demonstrations, "
+            "handful data relabel says that one was a success"
+        )
+    return f"{run.demos}: no demonstrations; `handful collect --run {run}` records some"
 
 
 def load_matching(parts: Parts, path: Path) -> Any:
@@ -70,6 +84,8 @@ def check_extra(path: Path, extra: dict[str, Any], recipe: Recipe) -> None:
     theirs = extra.get("recipe")
     if not isinstance(theirs, dict):
         raise RunError(f"{path}: was not written by `handful train`: it names no settings")
+    # Keys that are newer than the checkpoint have the value they had before there was a key for it.
+    theirs = resolve(Options(), theirs, str(path)).to_dict()
     ours = recipe.to_dict()
     bound = ("task_name", "agent", "rig", "twin", "task")
     changed = differences({k: theirs.get(k) for k in bound}, {k: ours[k] for k in bound})
@@ -86,8 +102,22 @@ def describe(recipe: Recipe, **more: Any) -> dict[str, Any]:
     return {"version": __version__, "recipe": recipe.to_dict(), **more}
 
 
+def gallery(sources: Sources) -> Any:
+    """What only the contrast looks at, in memory.
+
+    Raises:
+        ReplayTooLarge: the pictures do not fit.
+    """
+    from handful.learn.gallery import Gallery
+
+    assert sources.spec is not None
+    pictures = Gallery(sources.spec, [one.steps for one in sources.others])
+    play_back(pictures, sources.others)
+    return pictures
+
+
 def _pretrain(
-    parts: Parts, run: RunFolder, learner: LearnerLike, console: Console
+    parts: Parts, run: RunFolder, learner: LearnerLike, sources: Sources, console: Console
 ) -> tuple[float, dict[str, float]]:
     before_s, began_s = last_wall_s(run.curve), time.monotonic()
     with Curve(run.curve, run.tensorboard) as curve, console.stages("pretrain") as stages:
@@ -98,7 +128,12 @@ def _pretrain(
             progress_of = {"done": done, "total": total, **metrics}
             curve.add("pretrain", env_steps=0, updates=0, wall_s=wall_s, **progress_of)
 
-        metrics = learner.pretrain(progress)
+        if sources.others:
+            metrics = learner.pretrain(progress, gallery(sources))
+        elif sources.demonstrations:
+            metrics = learner.pretrain(progress)
+        else:
+            metrics = {}  # neither demonstrations nor pictures: the learner is as it was drawn
         seconds = time.monotonic() - began_s
         curve.add(
             "start", env_steps=0, updates=0, wall_s=before_s + seconds, pretrain_s=round(seconds, 3)

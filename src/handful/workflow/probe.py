@@ -108,18 +108,29 @@ def read_out(
     Ridge regression on standardised latents, always tested on an episode that was left out of the
     fit. The error is the median absolute one, in the value's unit; R2 below 0 is cut to 0.
     """
-    x = latents.astype(np.float64)
-    x = (x - x.mean(0)) / (x.std(0) + 1e-6)
-    x = np.hstack([x, np.ones((len(x), 1))])
-    guess = np.empty_like(values, dtype=np.float64)
-    for episode in np.unique(episodes):
-        out = episodes == episode
-        gram = x[~out].T @ x[~out] + ridge * len(x) * np.eye(x.shape[1])
-        guess[out] = x[out] @ np.linalg.solve(gram, x[~out].T @ values[~out])
+    guess = guesses(latents, values, episodes, ridge)
     error = guess - values
     scale = ((values - values.mean(0)) ** 2).mean(0) + 1e-12
     r2 = np.maximum(0.0, 1.0 - (error**2).mean(0) / scale)
     return [(float(a), float(b)) for a, b in zip(r2, np.median(np.abs(error), 0), strict=True)]
+
+
+def guesses(
+    latents: Floats, values: NDArray[Any], episodes: NDArray[np.int64], ridge: float = 1e-2
+) -> NDArray[np.float64]:
+    """What a straight line through the latents says of ``values`` (N, L): each episode guessed by
+    a ridge regression on standardised latents that was fitted to the others."""
+    x = latents.astype(np.float64)
+    x = (x - x.mean(0)) / (x.std(0) + 1e-6)
+    x = np.hstack([x, np.ones((len(x), 1))])
+    penalty = ridge * len(x) * np.eye(x.shape[1])
+    penalty[-1, -1] = 0.0  # the mean is not held against it
+    guess = np.empty_like(values, dtype=np.float64)
+    for episode in np.unique(episodes):
+        out = episodes == episode
+        gram = x[~out].T @ x[~out] + penalty
+        guess[out] = x[out] @ np.linalg.solve(gram, x[~out].T @ values[~out])
+    return guess
 
 
 def _truth(env: Any) -> list[float]:

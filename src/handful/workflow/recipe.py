@@ -85,7 +85,9 @@ def resolve(
         raise ConfigError(
             f"--set {unknown[0]}.…: no such group of settings; there are: {', '.join(GROUPS)}"
         )
-    old = base or {}
+    old = dict(base or {})
+    if old.get("agent", {}).get("clone", {}).get("only"):  # its steps were none by its own nature
+        old["train"] = {k: v for k, v in old.get("train", {}).items() if k != "steps"}
     task = options.task or str(old.get("task_name", DEFAULT_TASK))
     if task not in TASKS:
         raise ConfigError(f"--task {task}: no such task; there are: {', '.join(sorted(TASKS))}")
@@ -104,6 +106,14 @@ def resolve(
         "agent", AgentSettings, options.agent and profile(options.agent), f"agent/{DEFAULT_AGENT}"
     )
     rig = group("rig", RigSettings, options.rig, "rig")
+    train = group("train", TrainSettings, None, "train")
+    if agent.clone.only:
+        if sets.get("train", {}).get("steps"):
+            raise ConfigError(
+                f"train.steps={sets['train']['steps']}: the agent {agent_name!r} clones and "
+                "nothing else (agent.clone.only), so no step teaches it anything; leave it out"
+            )
+        train = train.model_copy(update={"steps": 0})
     return Recipe(
         task=task,
         seed=seed,
@@ -112,7 +122,7 @@ def resolve(
         rig=follow(rig, agent, sets.get("rig", {})),
         twin=group("twin", TwinSettings, options.twin, "twin"),
         task_settings=group("task", TASKS[task].settings_class, None, TASKS[task].source()),
-        train=group("train", TrainSettings, None, "train"),
+        train=train,
         reward=group("reward", RewardSettings, options.reward, "reward"),
     )
 

@@ -5,8 +5,12 @@
     runs/NAME/config.yaml              every setting, resolved
               demos/                   episode log of the demonstrations
               attempts/                what people recorded and is no demonstration; never deleted
+              play/                    the same of unlabelled play, when there is some
+              held_out/                what pre-training is measured on; nothing learns from it
+              sources.json             sessions elsewhere that it learns from as well
               episodes/                episode log of the agent's own experience
               pretrained.safetensors   the learner after pre-training
+              pretraining.json, .html  what the encoder learned, and a page about it
               checkpoint.safetensors   the learner now
               policy.safetensors       its acting weights, for an actor in another process
               learner.json             how a learner beside an actor stands; its pulse
@@ -27,7 +31,7 @@ from typing import Any
 import yaml
 
 from handful.workflow.errors import RunError
-from handful.workflow.recipe import Recipe, differences
+from handful.workflow.recipe import Options, Recipe, differences, resolve
 from handful.workflow.results import write_text
 
 
@@ -38,8 +42,13 @@ class RunFolder:
         self.path = Path(path)
         self.config = self.path / "config.yaml"
         self.demos = self.path / "demos"
+        self.play = self.path / "play"
+        self.held_out = self.path / "held_out"
+        self.sources = self.path / "sources.json"
         self.episodes = self.path / "episodes"
         self.pretrained = self.path / "pretrained.safetensors"
+        self.pretraining = self.path / "pretraining.json"
+        self.pretraining_page = self.path / "pretraining.html"
         self.checkpoint = self.path / "checkpoint.safetensors"
         self.policy = self.path / "policy.safetensors"
         self.standing = self.path / "learner.json"
@@ -97,6 +106,8 @@ class RunFolder:
         old = self.read_config()
         if old is None:
             return
+        # Keys that are newer than the run have the value they had before there was a key for it.
+        old = resolve(Options(), old, str(self.config)).to_dict()
         new = recipe.to_dict()
         bound = []
         if self.demo_files or self.trained:

@@ -11,6 +11,7 @@ CHECK    3,000,000 + 10,000 s   evaluations *during* training; may stop the run,
 TEST     4,000,000 + 10,000 s   ``handful evaluate``: the number that is reported
 PROBE    5,000,000 + 10,000 s   held-out frames on which the report looks at the encoder
 VALIDATE 6,000,000 + 10,000 s   ``handful validate``: what the certificate is about
+PLAY     7,000,000 + 10,000 s   ``handful collect --play``: wandering, for the contrast alone
 ======== ====================== ==================================================================
 
 Evaluating with another ``--seed`` than the run was trained with is as unseen as with the same.
@@ -33,6 +34,7 @@ class Purpose(IntEnum):
     TEST = 4_000_000
     PROBE = 5_000_000
     VALIDATE = 6_000_000
+    PLAY = 7_000_000
 
 
 def episode_seed(purpose: Purpose, seed: int, index: int) -> int:

@@ -9,8 +9,9 @@ from handful.rig.picture_codec import Pictures
 class TrainSettings(Settings):
     """How a run is conducted (``--set train.KEY=VALUE``); may be changed between resumes.
 
-    demos: successful demonstrations to learn from. steps: environment steps of the agent's own
-    experience after which training ends; minutes: wall-clock limit of training [min], whichever
+    demos: successful demonstrations to learn from (0: none, if the agent can do without). steps:
+    environment steps of the agent's own experience after which training ends (0: none, the policy
+    is what pre-training has made); minutes: wall-clock limit of training [min], whichever
     comes first. stop_success: end early when the success rate over the last ``stop_window``
     training episodes reaches this (``None``: never). check_every_steps: evaluate every so many env
     steps on seeds of their own, in an environment of its own (0: never), check_episodes episodes;
@@ -21,8 +22,8 @@ class TrainSettings(Settings):
     run stores its pictures, both lossless (``rig.picture_codec``).
     """
 
-    demos: int = Field(10, ge=1)
-    steps: int = Field(3_000, ge=1)
+    demos: int = Field(10, ge=0)
+    steps: int = Field(3_000, ge=0)
     minutes: float | None = Field(None, gt=0.0)
     stop_success: float | None = Field(None, gt=0.0, le=1.0)
     stop_window: int = Field(20, ge=1)
