@@ -36,11 +36,9 @@ class FeatureCache:
         self.effects, self.generator = effects, generator
         shape = (len(replay.frames), count, encoder.feature_dim)
         host = encoder.cameras if on_device is None else ()
-        there = encoder.cameras if on_device is not None else ()
         self.store = {name: np.zeros(shape, dtype=np.float16) for name in host}
-        self.tensors = {
-            name: torch.zeros(shape, dtype=torch.float16, device=on_device) for name in there
-        }
+        self.tensors: dict[str, Tensor] = {}
+        self._on_device, self._shape = on_device, shape
 
     @staticmethod
     def bytes_needed(encoder: Encoder, slots: int, count: int) -> int:
@@ -54,6 +52,12 @@ class FeatureCache:
     @torch.no_grad()
     def put(self, slots: NDArray[np.int64], rng: np.random.Generator, device: torch.device) -> None:
         """Encode observations ``slots`` (N,): the middle view and ``count - 1`` random ones."""
+        if self._on_device is not None and not self.tensors:
+            # Not before it is needed: a device's memory is taken at once, unlike the host's.
+            self.tensors = {
+                name: torch.zeros(self._shape, dtype=torch.float16, device=self._on_device)
+                for name in self.encoder.cameras
+            }
         n, size = len(slots), self.views.size_px
         stacks = np.tile(self.replay.stack(slots), (self.count, 1))
         channels = 3 * stacks.shape[1]
