@@ -26,8 +26,9 @@ from handful.learn.encoder import Pictures
 from handful.learn.features import FeatureCache
 from handful.learn.feed import Sources
 from handful.learn.fit import check_spec
+from handful.learn.gallery import Gallery
 from handful.learn.pretrain import Progress
-from handful.learn.program import bytes_on_device, bytes_per_update, make_program
+from handful.learn.program import Program, bytes_on_device, bytes_per_update, make_program
 from handful.learn.replay import MixedReplay, bytes_needed
 from handful.learn.settings import AgentSettings
 from handful.learn.store import Store
@@ -88,7 +89,7 @@ class Learner:
             self.rng,
             self.encode_new,
         )
-        self.program = make_program(self.sources, self.computing)
+        self.program: Program | None = None  # made at the first update: who only acts needs none
         self._cursor = (0, 0)
         self.buffers: dict[str, NDArray[np.uint8]] = {}
         self.env_steps = self.updates = self.episodes = self.refreshed = 0
@@ -152,9 +153,14 @@ class Learner:
 
     # Learning.
 
-    def pretrain(self, progress: Progress | None = None) -> dict[str, float]:
-        """Before the first motion: contrast and cloning on what has been added so far."""
-        metrics = self._warm_up(self.settings.pretrain.updates, progress)
+    def pretrain(
+        self, progress: Progress | None = None, gallery: Gallery | None = None
+    ) -> dict[str, float]:
+        """Before the first motion: contrast and cloning on what has been added so far.
+
+        gallery: pictures that the contrast looks at besides (``pretrain.unlabelled_share``).
+        """
+        metrics = self._warm_up(self.settings.pretrain.updates, progress, gallery)
         self.pretrained = True
         return metrics
 
@@ -182,6 +188,8 @@ class Learner:
 
     def step(self) -> dict[str, Tensor]:
         """One update on a fresh batch, owed or not; its metrics, valid until the next."""
+        if self.program is None and self.computing.program:
+            self.program = make_program(self.sources, self.computing)
         if self.program is not None:
             metrics = self.program.update(self.env_steps)
         else:
@@ -203,17 +211,19 @@ class Learner:
         """Randomly placed windows of stacks (B, K): ``learn.sampling.pictures``."""
         return sampling.pictures(self, frames, purpose, offsets, store)
 
-    def _warm_up(self, updates: int, progress: Progress | None) -> dict[str, float]:
+    def _warm_up(
+        self, updates: int, progress: Progress | None, gallery: Gallery | None = None
+    ) -> dict[str, float]:
         s = self.settings
-        if not len(self.replay):
+        if not len(self.replay) and gallery is None:
             raise ValueError("pretrain: no frame to learn from; add demonstrations first")
-        wanted = s.clone.proposal or s.clone.init_actor
+        wanted = (s.clone.proposal or s.clone.init_actor) and len(self.replay) > 0
         cloning = s.clone.updates if wanted else 0
         total = updates + cloning
         metrics: dict[str, float] = {}
         if updates:
             early = _shifted(progress, 0, total)
-            draw = partial(sampling.draw_views, self)
+            draw = partial(sampling.draw_views, self, gallery)
             metrics |= pretraining.pretrain(self.agent, draw, updates, early)
         if self.cache is not None:
             self._cursor = (0, 0)
@@ -222,7 +232,7 @@ class Learner:
             metrics["clone_loss"] = pretraining.fit_clone(
                 self.agent, partial(sampling.draw_demo, self), late
             )
-        if s.clone.init_actor:
+        if s.clone.init_actor and wanted:
             pretraining.start_from_clone(self.agent)
         return metrics
 
