@@ -158,6 +158,35 @@ def test_a_session_that_ends_in_mid_episode_loses_nothing(
     assert len(attempt.transitions) == 3 and attempt.transitions[-1].discount == 1.0
 
 
+def test_hands_are_read_in_the_moment_of_the_step_and_pictures_go_out_at_once(
+    twin: TwinTaskEnv, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a person sees and does is as new as it can be: no rendering and no waiting between."""
+    done = list[str]()
+    acting, hands = session(twin, *[GO] * 4)
+    read, step, show, sleep = hands.read, twin.step, hands.show, acting._sleep
+
+    def said(name: str, what: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *given: done.append(name) or what(*given)
+
+    monkeypatch.setattr(twin, "step", said("step", step))
+    hands.read, hands.show = said("read", read), said("show", show)  # type: ignore[method-assign]
+    acting._sleep = said("sleep", sleep)
+    acting.play(0)
+    beats = " ".join(done).partition("read step")
+    assert (beats[1] + beats[2]).startswith("read step show sleep " * 3)
+    overseen = list[str]()
+    overseer = Overseer(hands, Drive(TeleopSettings(), twin.rig.action), "reach")
+    overseer._pace = lambda env: overseen.append("wait")  # type: ignore[method-assign]
+    hands.show = lambda *_: overseen.append("show")  # type: ignore[method-assign]
+    hands.tell = lambda *_: overseen.append("tell")  # type: ignore[method-assign]
+    hands.read = lambda: overseen.append("read") or Wish()  # type: ignore[func-returns-value,method-assign]
+    overseer.begin(twin, 0)
+    for _ in range(2):
+        overseer.choose(twin, np.zeros(4, np.float32), lambda: None)
+    assert overseen == ["show", *["wait", "read", "tell"], "show", *["wait", "read", "tell"]]
+
+
 def arm(yaw_rad: float = 0.0, gripper_m: float = 0.08) -> ArmState:
     place = np.array([0.45, 0.0, 0.2])
     return ArmState(

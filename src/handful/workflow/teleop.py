@@ -154,8 +154,8 @@ class Session:
             self.steps += 1
             if transition.last:
                 return self._over(transition, log)
-            self._pace()
-            self._show(_verdict(transition), "go")
+            self._show(_verdict(transition), "go")  # at once; drawn while the beat is waited for
+            self._pace()  # and then hands are read in the moment in which they count
         if log is not None and begun:
             log.fault("the session was ended")
         return None

@@ -38,7 +38,8 @@ class Overseer:
     def __init__(self, hands: Hands, drive: Drive, task: str, paced: bool = True) -> None:
         self._hands, self._drive, self._task, self._paced = hands, drive, task, paced
         self._due_s = 0.0
-        self._stopped = False
+        self._stopped = self._shown = False
+        self._told = ("the policy acts", "idle")
         self._taken = self._steps = 0
 
     def begin(self, env: Any, seed: int) -> None:
@@ -47,13 +48,18 @@ class Overseer:
         begin = getattr(self._hands, "begin", None)
         if begin is not None:
             begin(env, seed)
-        self._hands.show(env, self._words("the policy acts", "idle"))
+        self._told = ("the policy acts", "idle")
+        self._hands.show(env, self._words(*self._told))
+        self._shown = True
 
     def choose(self, env: Any, action: Action, check: Callable[[], None]) -> tuple[Action, bool]:
         """The action (A,) of this tick, and whether it is the person's.
 
         check: raises when the session is to end; called while a person has stopped everything.
         """
+        if not self._shown:  # what the last step led to, drawn while the beat is waited for
+            self._hands.show(env, self._words(*self._told))
+        self._shown = False
         self._pace(env)
         while True:
             wish = self._hands.read()
@@ -70,8 +76,8 @@ class Overseer:
         theirs = self._drive.action(wish, env.arm_state())
         self._steps += 1
         self._taken += theirs is not None
-        words = ("you drive", "go") if theirs is not None else ("the policy acts", "idle")
-        self._hands.show(env, self._words(*words))
+        self._told = ("you drive", "go") if theirs is not None else ("the policy acts", "idle")
+        self._hands.tell(self._words(*self._told))
         return (action, False) if theirs is None else (theirs, True)
 
     def _pace(self, env: Any) -> None:
