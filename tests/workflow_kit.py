@@ -98,6 +98,7 @@ class CountingLearner:
     seen: list[tuple[float, float, bool]] = field(default_factory=list)
     explored: list[bool] = field(default_factory=list)
     extra: dict[str, Any] = field(default_factory=dict)
+    galleries: list[Any] = field(default_factory=list)
 
     def begin(self, observation: Observation) -> None:
         self.begun += 1
@@ -109,8 +110,10 @@ class CountingLearner:
         self.env_steps += not transition.demo
         self.episodes += transition.last and not transition.demo
 
-    def pretrain(self, progress: Any = None) -> dict[str, float]:
-        assert self.seen and all(demo for _, _, demo in self.seen), "demonstrations first, alone"
+    def pretrain(self, progress: Any = None, gallery: Any = None) -> dict[str, float]:
+        assert self.seen or gallery, "nothing to look at"
+        assert all(demo for _, _, demo in self.seen), "demonstrations first, alone"
+        self.galleries += [gallery] if gallery is not None else []
         for done in (1, 2):
             if progress is not None:
                 progress(done, 2, {"contrast_loss": 1.0 / done})

@@ -141,15 +141,17 @@ def tip_m(state: NDArray[np.float32], rig: RigSettings) -> Floats | None:
 
     The inverse of ``rig.observe``: position maps the workspace box to [-1, 1].
     """
-    at = 0
-    for name in rig.observe.proprioception:
-        if name == "position":
-            low = np.array(rig.guard.workspace_min_m)
-            high = np.array(rig.guard.workspace_max_m)
-            middle, half = 0.5 * (high + low), 0.5 * (high - low)
-            return middle + half * np.asarray(state[at : at + 3], np.float64)
-        at += rig.observe.joint_count if name == "joints" else _SIZES.get(name, 1)
-    return None
+    joints = rig.observe.joint_count
+    names = rig.observe.proprioception
+    sizes = [joints if name == "joints" else _SIZES.get(name, 1) for name in names]
+    if len(state) != sum(sizes) or "position" not in names:
+        return None
+    at = sum(sizes[: names.index("position")])
+    low, high = np.array(rig.guard.workspace_min_m), np.array(rig.guard.workspace_max_m)
+    place: Floats = 0.5 * (high + low) + 0.5 * (high - low) * np.asarray(
+        state[at : at + 3], np.float64
+    )
+    return place
 
 
 def _cell(meta: dict[str, Any], rig: RigSettings) -> RigSettings:

@@ -1,4 +1,4 @@
-"""What the encoder separates, asked on held-out frames: a map, neighbours, and where the cube is.
+"""What the encoder separates, asked on held-out frames: a map, neighbours, and where a thing is.
 
 The scripted demonstrator runs in worlds of the PROBE range; every frame is kept with its latent and
 the truth about it. ``probe.npz``: ``pictures`` (N, H, W, 3) uint8, all cameras side by
@@ -20,7 +20,6 @@ from handful.workflow.seeds import Purpose, episode_seed
 
 FRAMES, EPISODES = 300, 40
 """Stop after the episode that reaches so many frames, or after so many episodes."""
-LABELS = ("cube ahead of tip [cm]", "cube left of tip [cm]", "tip height [cm]", "opening [cm]")
 
 Floats = NDArray[np.float32]
 
@@ -28,7 +27,7 @@ Floats = NDArray[np.float32]
 def write_probe(parts: Parts, env: Any, learner: Any, seed: int, path: Path) -> None:
     """Record held-out frames, their latents and the truth about them into ``path``."""
     pictures: list[film.Picture] = []
-    values, episodes, observations = [], [], []
+    values, episodes, observations, thing = [], [], [], ""
     for index in range(EPISODES):
         if len(pictures) >= FRAMES:
             break
@@ -39,7 +38,8 @@ def write_probe(parts: Parts, env: Any, learner: Any, seed: int, path: Path) -> 
         last = False
         while not last:
             pictures.append(np.hstack(film.policy_views(observation)))
-            values.append(_truth(env))
+            thing, numbers = _truth(env)
+            values.append(numbers)
             episodes.append(index)
             observations.append(observation)
             transition = env.step(actor.act(observation))
@@ -48,7 +48,7 @@ def write_probe(parts: Parts, env: Any, learner: Any, seed: int, path: Path) -> 
         "pictures": np.stack(pictures),
         "latents": np.stack([learner.embed(observation) for observation in observations]),
         "episodes": np.array(episodes, np.int64),
-        "labels": np.array(LABELS),
+        "labels": np.array(labels(thing)),
         "values": np.array(values, np.float32),
     }
     with io.BytesIO() as out:
@@ -133,10 +133,20 @@ def guesses(
     return guess
 
 
-def _truth(env: Any) -> list[float]:
+def labels(thing: str) -> tuple[str, ...]:
+    """What is asked about, with units, in the order of ``values``."""
+    return (
+        *(f"{thing} ahead of tip [cm]", f"{thing} left of tip [cm]"),
+        *("tip height [cm]", "opening [cm]"),
+    )
+
+
+def _truth(env: Any) -> tuple[str, list[float]]:
+    """The task's own thing, the cube where there is one, and the truth about it and the tip."""
     truth = env.truth()
-    offset_m = truth.bodies["cube"][0] - truth.p_BT_m
-    return [
+    thing = "cube" if "cube" in truth.bodies else next(iter(truth.bodies))
+    offset_m = truth.bodies[thing][0] - truth.p_BT_m
+    return thing, [
         100.0 * float(offset_m[0]),
         100.0 * float(offset_m[1]),
         100.0 * float(truth.p_BT_m[2]),

@@ -19,6 +19,7 @@ def sight(run: RunData) -> str:
         return ""
     latents, values, episodes = p["latents"], p["values"], p["episodes"]
     labels = [str(label) for label in p["labels"]]
+    thing = labels[0].partition(" ahead")[0]
     plane, share = probe.principal_plane(latents)
     points = [(float(x), float(y)) for x, y in plane]
     maps = [
@@ -41,12 +42,12 @@ def sight(run: RunData) -> str:
         "What the encoder separates",
         f"{len(latents)} frames of {len(np.unique(episodes))} scripted episodes the learner has "
         f"never seen, as the {latents.shape[1]} numbers the critic gets. Maps: the plane of "
-        f"largest variance ({100 * share:.0f} % of it), coloured by where the cube really is.",
+        f"largest variance ({100 * share:.0f} % of it), coloured by where the {thing} really is.",
         f'<div class="two">{"".join(maps)}</div>',
         table,
         "<h3 style='margin-top:22px'>Nearest neighbours</h3>",
         '<p class="note">Left: a frame. Right: its five nearest in the latent, from other '
-        "episodes. Below each: cube ahead / left of the tip [cm].</p>",
+        f"episodes. Below each: {escape(thing)} ahead / left of the tip [cm].</p>",
         *[_near(p, query) for query in probe.spread_out(latents, episodes, QUERIES)],
     )
 

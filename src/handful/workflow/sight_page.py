@@ -71,9 +71,6 @@ def _tiles(values: dict[str, Any]) -> str:
         tiles.append((f"{100 * values['hits']:.0f} %", f"known again among {values['batch']}"))
     if values["near_m"] is not None:
         tiles.append((_cm(values["near_m"]), "median, nearest in the latent"))
-    if values["clone_error"] is not None:
-        share = values["clone_error"] / values["clone_mean"]
-        tiles.append((f"{100 * share:.0f} %", "of the demonstrated action the clone misses"))
     cells = "".join(
         f'<div class="tile"><b>{escape(value)}</b><span>{escape(label)}</span></div>'
         for value, label in tiles
