@@ -25,6 +25,7 @@ from handful.learn.success_settings import SuccessSettings
 
 KIND = "success classifier"
 Floats = NDArray[np.float32]
+AnyFloats = NDArray[np.floating[Any]]
 
 
 class Head(nn.Module):
@@ -43,7 +44,7 @@ class Head(nn.Module):
 
     def forward(self, latents: Tensor) -> Tensor:
         """Logits (B,)."""
-        return self.layers(latents).squeeze(-1)  # type: ignore[no-any-return]
+        return self.layers(latents).squeeze(-1)
 
 
 @dataclass
@@ -110,14 +111,14 @@ class SuccessClassifier:
         self.mean, self.scale, self.usual = mean, scale, usual
         self.threshold, self.about = float(threshold), dict(about or {})
 
-    def scores(self, latents: Floats) -> Floats:
+    def scores(self, latents: AnyFloats) -> Floats:
         """Probability of success (N,) of latents (N, Z): the least convinced head's."""
         x = torch.from_numpy((latents.astype(np.float32) - self.mean) / self.scale)
         with torch.inference_mode():
             logits = torch.stack([head(x) for head in self.heads])
         return torch.sigmoid(logits.min(dim=0).values).numpy()
 
-    def distances(self, latents: Floats, colour: Floats) -> Floats:
+    def distances(self, latents: AnyFloats, colour: Floats) -> Floats:
         """How unusual (N,) frames are, by latents (N, Z) and colours (N, C)."""
         return self.usual.distance(drift_vector(latents, colour))
 
@@ -163,7 +164,7 @@ class SuccessClassifier:
         checkpoint.save(path, tensors, meta)
 
 
-def drift_vector(latents: Floats, colour: Floats) -> Floats:
+def drift_vector(latents: AnyFloats, colour: Floats) -> Floats:
     """What drift is measured on: (N, Z + C), colours scaled to about a latent's size."""
     return np.concatenate([latents.astype(np.float32), colour * np.float32(0.04)], axis=1)
 

@@ -74,7 +74,7 @@ class JudgedEnv:
             self.table.advance(claim.score)
         self._true_held = self._true_hold.after(self._true_held, float(met))
         self._true |= self._true_hold.done(self._true_held)
-        self._true |= met and self.table.phase is Phase.SUCCEEDED
+        self._true |= met and self.table.reward > 0.0
         self._false_frames += claimed and not met
         self._missed_frames += met and not claimed
         info = {

@@ -6,6 +6,7 @@ tag, or the arm's base B). A tag's frame: x right and y up in the tag as printed
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -78,7 +79,7 @@ class TagFinder:
         turn, shift = min(found, key=lambda guess: self._miss_px(corners_px, *guess))
         return pose(cv2.Rodrigues(turn)[0], np.asarray(shift, np.float64).ravel())
 
-    def _miss_px(self, corners_px: Matrix, turn: Matrix, shift: Matrix) -> float:
+    def _miss_px(self, corners_px: Matrix, turn: Any, shift: Any) -> float:
         px, _ = cv2.projectPoints(self._corners_m, turn, shift, self._lens.K, self._lens.D)
         return float(np.linalg.norm(px.reshape(4, 2) - corners_px, axis=1).mean())
 
