@@ -154,15 +154,23 @@ class TestFile:
 
 
 class TestDrift:
-    def test_a_lamp_that_goes_out_is_noticed(self, classifier: SuccessClassifier) -> None:
-        s = classifier.settings
-        for dim, expected in ((1.0, False), (0.5, True)):
-            alarm = DriftAlarm(classifier.usual.limit, 16, s.drift_share)
-            rung = False
-            for k, seen in enumerate(frames("won", 60)):
-                dark = (seen * dim).astype(np.uint8)
-                rung |= alarm.add(classifier.look(observation(dark, k))[1])
-            assert rung is expected
+    @pytest.mark.parametrize(
+        ("change", "expected"),
+        [
+            (lambda seen: seen, False),
+            (lambda seen: (seen * 0.5).astype(np.uint8), True),  # a lamp went out
+            (lambda seen: np.roll(seen, 5, axis=0), True),  # the camera was bumped
+        ],
+        ids=["as it was", "dark", "shifted"],
+    )
+    def test_pictures_of_another_cell_are_noticed(
+        self, classifier: SuccessClassifier, change: Any, expected: bool
+    ) -> None:
+        alarm = DriftAlarm(classifier.usual.limit, 16, classifier.settings.drift_share)
+        rung = False
+        for k, seen in enumerate(frames("won", 60)):
+            rung |= alarm.add(classifier.look(observation(change(seen), k))[1])
+        assert rung is expected
 
     def test_one_odd_picture_is_not_drift(self) -> None:
         alarm = DriftAlarm(1.0, 4, 0.5)

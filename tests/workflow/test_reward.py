@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from handful.workflow.parts import Parts
 from handful.workflow.recipe import Options, resolve
 from handful.workflow.reward_data import hold_out, open_sessions, to_bank
 from handful.workflow.reward_metrics import THRESHOLDS, Row, at_threshold, choose, sweep
-from handful.workflow.reward_sources import make_source, rates_of
+from handful.workflow.reward_sources import make_source, rates_of, tell_drift
 from tests.success_kit import SPEC, observation, profile, session
 
 QUICK = (
@@ -266,6 +267,32 @@ class TestMetrics:
         assert (chosen.wrong, chosen.missed) == (0, 1) and chosen.threshold > 0.7
 
 
+def blind(folder: Path, threshold: float) -> Path:
+    """A classifier for the pictures of lift that has learned nothing; says about a half."""
+    import torch
+
+    from handful.learn.agent import Agent
+    from handful.learn.success_eye import Eye
+    from handful.learn.success_fit import fit
+    from handful.rig.observe import Observer
+
+    recipe = resolve(Options("lift"))
+    spec = Observer(recipe.rig).spec
+    eye = Eye.of(Agent(spec, recipe.agent, torch.device("cpu"), 0), spec)
+    settings = SuccessSettings(heads=1, updates=1, hold_steps=3)
+    rng = np.random.default_rng(0)
+    labels = np.arange(20, dtype=np.int8) % 2
+    bank = Bank(
+        rng.normal(size=(20, 1, eye.dim)).astype(np.float16),
+        rng.normal(size=(20, 96)).astype(np.float32), labels, np.zeros(20, np.int32),
+        np.zeros(20, bool), np.ones(20, np.float32), ["made up"], [True],
+    )  # fmt: skip
+    classifier = fit(settings, eye, bank, 0)
+    classifier.threshold = threshold
+    classifier.save(folder / "blind.safetensors")
+    return folder / "blind.safetensors"
+
+
 def lift(*sets: str) -> Parts:
     return Parts(resolve(Options("lift", sets=sets)), "cpu")
 
@@ -315,6 +342,26 @@ class TestInTheTwin:
         last = self.play(lift(), 5)[-1]
         assert last.reward == 1.0 and rates_of(last) == {}
 
+    @pytest.mark.parametrize(("threshold", "length", "false"), [(1e-6, 3, 1.0), (1.0, 60, 0.0)])
+    def test_only_the_classifiers_word_ends_it(
+        self, tmp_path: Path, threshold: float, length: int, false: float
+    ) -> None:
+        file = blind(tmp_path, threshold)
+        parts = lift("reward.by=learned", f"reward.file={file}")
+        env = parts.learning_environment()
+        env.reset(5)
+        steps: list[Transition] = []
+        while not steps or not steps[-1].last:
+            steps.append(env.step(np.zeros(4)))
+        env.close()
+        last = steps[-1]
+        assert (len(steps), last.reward) == (length, false)
+        assert last.info["judge"] == "learned" and rates_of(last)["false_success"] == false
+        notes: list[str] = []
+        bar: Any = SimpleNamespace(note=notes.append)
+        tell_drift(bar, last, 5)  # it has never seen such pictures
+        assert (length > 30) == bool(notes) == bool(last.info["drift"])
+
     def test_holding_in_seconds(self) -> None:
         parts = lift(*GEOMETRIC, "reward.hold_s=0.25")
         _, hold = make_source(parts.recipe, SPEC, lambda: False, lambda *_: np.zeros(0, np.uint8))
@@ -329,3 +376,9 @@ class TestInTheTwin:
         old = recipe.to_dict()
         del old["reward"]  # a run from before there was a choice
         assert resolve(Options(), old).reward.by == "task"
+
+    def test_a_file_of_ones_own(self, tmp_path: Path) -> None:
+        path = tmp_path / "mine.yaml"
+        path.write_text("by: geometric\ngeometric: {width_min_m: 0.03}\n")
+        recipe = resolve(Options("lift", reward=str(path)))
+        assert recipe.reward.geometric.width_min_m == 0.03
