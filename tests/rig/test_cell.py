@@ -8,6 +8,7 @@ import pytest
 from handful.rig.cell import CellEnv, EpisodeFault, Said, SceneError
 from handful.rig.episode import EpisodeError, EpisodeTable, Phase
 from handful.rig.loop import ControlLoop, Judged
+from handful.rig.reward import Hold, RewardError, Scored
 from handful.rig.settings import RigSettings
 from tests.fakes import CounterCamera, FakeClock, PerfectArm
 
@@ -173,3 +174,43 @@ def test_what_nobody_asked_for_is_not_written_down_as_asked(given, by_person: bo
     own = Cell()
     own.env.reset(0)
     assert own.env.step(STAY).asked.tolist() == STAY
+
+
+class TestASourceOfItsOwn:
+    """The judge's ``met`` is then nobody's reward; what people say still is."""
+
+    def cell(self, *scores: float) -> Cell:
+        cell = Cell()
+        told = deque(scores)
+        source = Scored("learned", lambda seen: (told.popleft(), 0.0))
+        table = EpisodeTable(6, Hold(2, 0.8, 0.4))
+        cell.env = CellEnv(cell.loop, table, cell.script, cell.script, source=source)
+        cell.env.reset(0)
+        return cell
+
+    def test_its_claims_are_held_with_hysteresis(self) -> None:
+        cell = self.cell(0.9, 0.3, 0.5, 0.8, 0.5)
+        cell.script.goals.extend([True] * 5)
+        steps = [cell.env.step(STAY) for _ in range(5)]
+        assert [s.last for s in steps] == [False] * 4 + [True]
+        assert [s.info["at_goal"] for s in steps] == [True, False, False, True, True]
+        assert [s.info["score"] for s in steps] == [0.9, 0.3, 0.5, 0.8, 0.5]
+        assert steps[-1].reward == 1.0 and steps[-1].info["judge"] == "learned"
+
+    def test_people_have_the_last_word(self) -> None:
+        cell = self.cell(0.9, 0.9)
+        cell.env.step(STAY)
+        cell.script.words.append(Said(Phase.FAILED, "keyboard"))
+        last = cell.env.step(STAY)
+        assert (last.reward, last.discount, last.info["said_by"]) == (0.0, 0.0, "keyboard")
+
+    def test_one_that_cannot_see_is_a_fault(self) -> None:
+        cell = self.cell()
+
+        def blind(seen: object) -> tuple[float, float]:
+            raise RewardError("the picture has 9 px")
+
+        cell.env.source = Scored("learned", blind)
+        with pytest.raises(EpisodeFault, match="9 px"):
+            cell.env.step(STAY)
+        assert cell.env.table.phase is Phase.FAULTED

@@ -1,6 +1,7 @@
 """The agent's source of reward: its parameters, its place on diagnostics, and when it counts."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from handful.rig.reward import Scored
 from handful.wire.agent_reward import AgentReward
 from handful.wire.node import Level
 from handful.workflow.recipe import Options, resolve
+from handful.workflow.run_folder import RunFolder
 
 RECIPE = resolve(Options(task="lift"))
 SPEC = Observer(RECIPE.rig).spec
@@ -88,3 +90,24 @@ def test_doubt_is_a_warning_on_diagnostics() -> None:
 def test_the_runs_own_reward_is_taken() -> None:
     settings = RECIPE.reward.model_copy(update={"by": "operator"})
     assert reward("learn", recipe=replace(RECIPE, reward=settings)).of(SPEC)[0].name == "operator"
+
+
+def test_the_node_reads_its_parameters_and_says_who_judges(ros: Any, tmp_path: Path) -> None:
+    from cell_kit import PATIENT, Cell
+    from diagnostic_msgs.msg import DiagnosticArray
+
+    run = RunFolder(tmp_path / "judged")
+    run.write_config(RECIPE)  # without weights it waits for a learner's, and reports already
+    cell = Cell(ros, run, **PATIENT)
+    told = ros.listen("/diagnostics", DiagnosticArray)
+    try:
+        everywhere = {"by": "geometric", "hold_steps": 3, "geometric": {"width_min_m": 0.01}}
+        agent = cell.start_agent("learn", reward=everywhere)
+        said = told.wait_for(
+            lambda m: any("success is what geometric says" in s.message for s in m.status),
+            timeout_s=90.0,
+        )
+        assert said
+        assert "geometric says, held 3 steps" in agent.output()
+    finally:
+        cell.end()
