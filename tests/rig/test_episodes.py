@@ -354,16 +354,18 @@ class TestInAHurry:
         monkeypatch.setattr(picture_codec, "encode_png", slowly)
         with EpisodeLog(tmp_path, self.LARGE, None, "png", within_s=0.02) as log:
             path = log.begin(observation(0, self.LARGE))  # not ready in time
-            log.add(transition(1, spec=self.LARGE))  # still at work: raw at once
-            assert log.hurried == 2
             may_end.set()
             while not all(work.done() for work in log._coder._working):
                 time.sleep(0.001)
             log._coder._within_s = None  # a loaded machine is slow, and that is not meant here
-            log.add(transition(2, True, spec=self.LARGE))
-            assert log.hurried == 2
+            for step in range(1, picture_codec.RAW_STEPS + 1):  # a busy processor is left alone
+                log.add(transition(step, spec=self.LARGE))
+            assert log.hurried == picture_codec.RAW_STEPS + 1
+            log.add(transition(picture_codec.RAW_STEPS + 1, True, spec=self.LARGE))
+            assert log.hurried == picture_codec.RAW_STEPS + 1
         kinds = [{n.partition(".")[0] for n in r[0] if "." in n} for r in unpack(path.read_bytes())]
-        assert kinds == [{"image"}, {"image"}, {"png"}]
+        assert kinds == [{"image"}] * (picture_codec.RAW_STEPS + 1) + [{"png"}]
         (episode,) = read(tmp_path)
         for step, found in enumerate(episode.transitions, start=1):
-            assert_same_transition(found, transition(step, step == 2, self.LARGE))
+            last = step == picture_codec.RAW_STEPS + 1
+            assert_same_transition(found, transition(step, last, self.LARGE))

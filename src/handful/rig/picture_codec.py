@@ -21,6 +21,8 @@ WITHIN = 0.3
 # Run lengths alone: half the time of deflate's fastest level, and on a camera's noise fewer bytes
 # too (640 x 480: 9.6 ms and 0.46 of the raw bytes against 20.4 ms and 0.53).
 _FAST = [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
+RAW_STEPS = 20
+"""Steps that are stored raw after one whose PNGs were not ready in time: 2 s at 10 Hz."""
 _LARGE_BYTES = 500_000  # pictures of a step that are worth threads of their own
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -67,9 +69,8 @@ class Coder:
 
     Args:
         within_s: a control loop waits no longer than this for a step's PNGs [s]; a step whose
-            pictures take longer is stored raw, and so are those that come while they still do. No
-            beat is late and no step waits to be written because the processor is busy. None: as
-            long as it takes.
+            pictures take longer is stored raw, and so are the next ``RAW_STEPS``: a processor that
+            is busy is not made busier for a smaller file. None: as long as it takes.
     Attributes:
         hurried: steps that were stored raw for that reason.
     """
@@ -77,6 +78,7 @@ class Coder:
     def __init__(self, pictures: Pictures, within_s: float | None = None) -> None:
         self._pictures, self._within_s = pictures, within_s
         self._working: list[Future[Arrays]] = []
+        self._raw_steps = 0
         self.hurried = 0
 
     def arrays(self, stacks: Mapping[str, NDArray[np.uint8]]) -> Arrays:
@@ -84,11 +86,13 @@ class Coder:
         large = sum(stack.nbytes for stack in stacks.values()) > _LARGE_BYTES
         if self._pictures == "raw" or not large:
             return _joined(to_arrays(n, stack, self._pictures) for n, stack in stacks.items())
-        if all(work.done() for work in self._working):
+        self._raw_steps -= 1
+        if self._raw_steps < 0 and all(work.done() for work in self._working):
             self._working = [_pool().submit(to_arrays, n, s, "png") for n, s in stacks.items()]
             _, late = wait(self._working, self._within_s)
             if not late:
                 return _joined(work.result() for work in self._working)
+            self._raw_steps = RAW_STEPS
         self.hurried += 1
         return _joined(to_arrays(name, stack, "raw") for name, stack in stacks.items())
 
