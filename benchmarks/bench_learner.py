@@ -9,6 +9,7 @@ takes all but one, and they take one.
 
     python benchmarks/bench_learner.py --json learner.json
     python benchmarks/bench_learner.py --cases rad_reference rad --threads 1 --seconds 60
+    python benchmarks/bench_learner.py --device cuda --json gpu.json   # bench_device.py
 """
 
 import argparse
@@ -23,6 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from handful.workflow.errors import RunError
 from handful.workflow.process import MALLOC
 
 ROUNDS = 4
@@ -37,14 +39,15 @@ Say = Callable[[str], None]
 class Worker:
     """A case in its own process; ``start`` gives an order, ``wait`` takes the answer."""
 
-    def __init__(self, case: str, threads: int, tuned: bool = True) -> None:
+    def __init__(self, case: str, threads: int, tuned: bool = True, device: str = "cpu") -> None:
         env = {k: v for k, v in os.environ.items() if k not in MALLOC}
-        env |= {"OMP_NUM_THREADS": str(threads), "CUDA_VISIBLE_DEVICES": ""}
+        env |= {"OMP_NUM_THREADS": str(threads)}
+        env |= {"CUDA_VISIBLE_DEVICES": ""} if device == "cpu" else {}
         env |= MALLOC if tuned else {}
         script = Path(__file__).with_name("learner_cases.py")
         self.case = case
         self.process = subprocess.Popen(
-            [sys.executable, str(script), case, "--threads", str(threads)],
+            [sys.executable, str(script), case, "--threads", str(threads), "--device", device],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -218,6 +221,18 @@ def _beside(threads: int, turn: float, rounds: int, say: Say) -> dict[str, Any]:
     }
 
 
+def _on_device(seconds: float, rounds: int, parser: argparse.ArgumentParser) -> dict[str, Any]:
+    """The cases of ``bench_device.py`` on the GPU, or one sentence why not."""
+    from bench_device import run_device_bench
+
+    try:
+        return run_device_bench(
+            lambda case: Worker(case, 1, device="cuda"), seconds, rounds, _stderr
+        )
+    except RunError as error:
+        parser.exit(2, f"{error}\n")
+
+
 def _rate(turns: list[dict[str, Any]]) -> float:
     """Median count a second over the turns without strangers, over all when there are none such."""
     quiet = [t for t in turns if t.get("strangers", 0.0) <= QUIET] or turns
@@ -255,8 +270,11 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="where to write the numbers")
     parser.add_argument("--cases", nargs="+", choices=ALONE, help="only these, alone, in turns")
     parser.add_argument("--threads", type=int, default=1, help="of each of --cases")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     given = parser.parse_args()
-    if given.cases:
+    if given.device == "cuda":
+        numbers = _on_device(given.seconds, given.rounds, parser)
+    elif given.cases:
         numbers = run_cases(given.cases, given.threads, given.seconds, given.rounds)
     else:
         numbers = run_learner_bench(given.seconds, rounds=given.rounds)

@@ -20,6 +20,7 @@ Work = Callable[[float], Answer]
 
 STEPS_PER_EPISODE, ONLINE_EPISODES, DEMO_EPISODES = 100, 16, 4
 STATE_DIM, ACTION_DIM = 8, 4
+DEVICE = "cpu"  # of every learner and peer of this process
 ACT_EVERY_S = 0.02  # often enough for a 99th percentile, rare enough that caches have gone cold
 
 
@@ -80,6 +81,25 @@ def rad_reference() -> tuple[Work, Answer]:
     return _published(RadReplay, ReferenceRad)
 
 
+def state() -> tuple[Work, Answer]:
+    """The ``state`` profile, batch 256."""
+    return _learner("agent/state", (), {"replay.capacity": 10_000})
+
+
+def reference_512() -> tuple[Work, Answer]:
+    """The published update with the paper's batch."""
+    from reference_curl import ReferenceCurl, StackedReplay
+
+    return _published(StackedReplay, ReferenceCurl, 512)
+
+
+def ceilings() -> tuple[Work, Answer]:
+    """What the device can do at best: ``counting.ceilings`` in each precision."""
+    from counting import precisions
+
+    return lambda seconds: precisions(DEVICE), {}
+
+
 def act_lean() -> tuple[Work, Answer]:
     """One observation to one action, ``lean`` profile on two cameras."""
     return _act("agent/lean", ("third", "wrist"))
@@ -120,47 +140,73 @@ CASES: dict[str, Callable[[], tuple[Work, Answer]]] = {
         frozen_128,
         frozen10,
         frozen10_128,
+        state,
         reference,
+        reference_512,
         rad_reference,
+        ceilings,
         act_lean,
         act_frozen,
         twin,
     )
 }
 
+VARIANTS: dict[str, dict[str, Any]] = {  # of the ``curl`` profile
+    "curl_512": {"batch_size": 512},  # the paper's batch
+    "curl_bf16": {"compute.precision": "bf16"},
+    "curl_fp32": {"compute.precision": "fp32"},
+    "curl_launched": {"compute.graphs": "never"},  # kernel by kernel
+    "curl_transferred": {"compute.replay_on": "host"},
+}
+
+
+def _variant(name: str) -> Callable[[], tuple[Work, Answer]]:
+    return lambda: _learner("agent/curl", ("third",), VARIANTS[name])
+
+
+CASES |= {name: _variant(name) for name in VARIANTS}
+
 
 def _learner(
     profile: str, cameras: tuple[str, ...], overrides: dict[str, Any] | None = None
 ) -> tuple[Work, Answer]:
     learner = _filled(profile, cameras, overrides)
+    facts = {"bytes_per_transition": learner.replay.bytes_per_transition}
+    if DEVICE != "cpu":
+        from counting import count
+
+        facts |= count(lambda: learner.agent.update(learner.sample(), learner.env_steps))
 
     def one() -> float:
+        if DEVICE != "cpu":  # one program: drawing a batch is a part of it
+            learner.step()
+            return 0.0
         began = time.perf_counter()
         batch = learner.sample()
         sampled = time.perf_counter() - began
         learner.agent.update(batch, learner.env_steps)
         return sampled
 
-    return _updates(one), {"bytes_per_transition": learner.replay.bytes_per_transition}
+    return _updates(one), facts
 
 
-def _published(replay_class: Any, agent_class: Any) -> tuple[Work, Answer]:
-    """A peer's update on a peer's replay, full of noise pictures; batch 128."""
+def _published(replay_class: Any, agent_class: Any, size: int = 128) -> tuple[Work, Answer]:
+    """A peer's update on a peer's replay, full of noise pictures; batches of ``size``."""
     import torch
     from reference_curl import CHANNELS, STORED_PX
 
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
-    replay = replay_class(ONLINE_EPISODES * STEPS_PER_EPISODE, ACTION_DIM)
+    replay = replay_class(ONLINE_EPISODES * STEPS_PER_EPISODE, ACTION_DIM, DEVICE)
     for _ in range(len(replay.obs)):
         obs, after = rng.integers(0, 256, (2, CHANNELS, STORED_PX, STORED_PX), dtype=np.uint8)
         replay.add(obs, rng.uniform(-1.0, 1.0, ACTION_DIM), float(rng.random() < 0.02), after, 1.0)
-    agent, count = agent_class(ACTION_DIM), 0
+    agent, count = agent_class(ACTION_DIM, device=DEVICE), 0
 
     def one() -> float:
         nonlocal count
         began = time.perf_counter()
-        batch = replay.sample(128, rng)
+        batch = replay.sample(size, rng)
         sampled = time.perf_counter() - began
         count += 1
         agent.update(batch, count)
@@ -177,6 +223,7 @@ def _updates(one: Callable[[], float]) -> Work:
         while count == 0 or time.perf_counter() - began < seconds:
             sampling += one() + one()
             count += 2
+        _synchronise()
         return {
             "count": count,
             "seconds": time.perf_counter() - began,
@@ -184,8 +231,18 @@ def _updates(one: Callable[[], float]) -> Work:
             "sampling_seconds": sampling,
         }
 
-    work(0.0)  # the first updates compile, allocate and fill the feature cache
+    # The first updates compile, allocate, fill the feature cache; on a GPU they are recorded.
+    for _ in range(1 if DEVICE == "cpu" else 8):
+        work(0.0)
     return work
+
+
+def _synchronise() -> None:
+    """Wait until the device has done all it was told to."""
+    if DEVICE != "cpu":
+        import torch
+
+        torch.cuda.synchronize()
 
 
 def _act(profile: str, cameras: tuple[str, ...]) -> tuple[Work, Answer]:
@@ -221,7 +278,7 @@ def _filled(
     settings = load(AgentSettings, profile, overrides)
     side = settings.image_px
     spec = Spec(cameras, side, side, settings.frame_stack, STATE_DIM, ACTION_DIM)
-    learner = Learner(settings, spec, seed=0, device="cpu")
+    learner = Learner(settings, spec, seed=0, device=DEVICE)
     rng = np.random.default_rng(0)
     for episode in range(episodes + (DEMO_EPISODES if episodes else 0)):
         first = _observation(spec, rng)
@@ -249,7 +306,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("case", choices=sorted(CASES))
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu")
     given = parser.parse_args()
+    global DEVICE
+    DEVICE = given.device
     # Libraries that greet on standard output must not end up between the answers.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)

@@ -33,7 +33,8 @@ LOG_STD_MIN, LOG_STD_MAX = -10.0, 2.0
 class StackedReplay:
     """Uniform replay that stores both stacks of every transition, (9, 100, 100) uint8 each."""
 
-    def __init__(self, capacity: int, action_dim: int) -> None:
+    def __init__(self, capacity: int, action_dim: int, device: str = "cpu") -> None:
+        self.device = device  # the batches'; the replay stays with the host, as published
         self.obs = np.empty((capacity, CHANNELS, STORED_PX, STORED_PX), np.uint8)
         self.next_obs = np.empty_like(self.obs)
         self.action = np.empty((capacity, action_dim), np.float32)
@@ -61,12 +62,12 @@ class StackedReplay:
         obs, next_obs = self.obs[index], self.next_obs[index]
         positive = obs.copy()
         return {
-            "obs": torch.as_tensor(random_crop(obs, rng)).float(),
-            "action": torch.as_tensor(self.action[index]),
-            "reward": torch.as_tensor(self.reward[index]),
-            "next_obs": torch.as_tensor(random_crop(next_obs, rng)).float(),
-            "mask": torch.as_tensor(self.mask[index]),
-            "positive": torch.as_tensor(random_crop(positive, rng)).float(),
+            "obs": torch.as_tensor(random_crop(obs, rng), device=self.device).float(),
+            "action": torch.as_tensor(self.action[index], device=self.device),
+            "reward": torch.as_tensor(self.reward[index], device=self.device),
+            "next_obs": torch.as_tensor(random_crop(next_obs, rng), device=self.device).float(),
+            "mask": torch.as_tensor(self.mask[index], device=self.device),
+            "positive": torch.as_tensor(random_crop(positive, rng), device=self.device).float(),
         }
 
 
@@ -142,15 +143,19 @@ class ReferenceCurl:
 
     encoder = Encoder
 
-    def __init__(self, action_dim: int, lr: float = 1e-3, alpha: float = 0.1) -> None:
+    def __init__(
+        self, action_dim: int, lr: float = 1e-3, alpha: float = 0.1, device: str = "cpu"
+    ) -> None:
         self.actor = Actor(action_dim, self.encoder)
         self.critic = Critic(action_dim, self.encoder)
         for module in (self.actor, self.critic):
             module.apply(_initialise)
+            module.to(device)
         self.actor.encoder.convs = self.critic.encoder.convs  # tied: the same tensors
         self.critic_target = copy.deepcopy(self.critic)
-        self.W = nn.Parameter(torch.rand(LATENT, LATENT))
-        self.log_alpha = torch.tensor(math.log(alpha), dtype=torch.float64, requires_grad=True)
+        self.W = nn.Parameter(torch.rand(LATENT, LATENT).to(device))
+        self.log_alpha = torch.tensor(math.log(alpha), dtype=torch.float64, device=device)
+        self.log_alpha.requires_grad_()
         self.target_entropy = -float(action_dim)
         adam = torch.optim.Adam
         self.actor_optimizer = adam(self.actor.parameters(), lr)
@@ -187,7 +192,7 @@ class ReferenceCurl:
             key = self.critic_target.encoder(batch["positive"])
         logits = torch.matmul(query, torch.matmul(self.W, key.T))
         logits = logits - torch.max(logits, 1)[0][:, None]
-        return F.cross_entropy(logits, torch.arange(len(logits)))
+        return F.cross_entropy(logits, torch.arange(len(logits), device=logits.device))
 
     def update(
         self, batch: dict[str, Tensor], step: int, noises: tuple[Tensor, Tensor] | None = None

@@ -35,11 +35,11 @@ class RadReplay(StackedReplay):
         obs = crop_one_by_one(self.obs[index], rng)
         next_obs = crop_one_by_one(self.next_obs[index], rng)
         return {
-            "obs": torch.as_tensor(obs).float() / 255.0,
-            "action": torch.as_tensor(self.action[index]),
-            "reward": torch.as_tensor(self.reward[index]),
-            "next_obs": torch.as_tensor(next_obs).float() / 255.0,
-            "mask": torch.as_tensor(self.mask[index]),
+            "obs": torch.as_tensor(obs, device=self.device).float() / 255.0,
+            "action": torch.as_tensor(self.action[index], device=self.device),
+            "reward": torch.as_tensor(self.reward[index], device=self.device),
+            "next_obs": torch.as_tensor(next_obs, device=self.device).float() / 255.0,
+            "mask": torch.as_tensor(self.mask[index], device=self.device),
         }
 
 

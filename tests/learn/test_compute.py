@@ -34,7 +34,7 @@ def gpu(monkeypatch):
     monkeypatch.setattr(cuda, "get_device_name", lambda device=None: "A Card")
     monkeypatch.setattr(cuda, "mem_get_info", lambda device=None: (facts["free"], 0))
     switches = []
-    monkeypatch.setattr(compute, "_set_precision", switches.append)
+    monkeypatch.setattr(compute, "set_precision", switches.append)
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
     return facts | {"switches": switches, "set": facts}
 

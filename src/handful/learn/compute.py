@@ -60,7 +60,7 @@ def decide(
     if resident:
         resident = _fits(settings, device, replay_bytes, batch_bytes)
     if on_gpu:
-        _set_precision(precision)
+        set_precision(precision)
         torch.backends.cudnn.benchmark = True  # the shapes never change
     return Computing(precision, on_gpu and settings.graphs != "never", resident, on_gpu)
 
@@ -88,8 +88,8 @@ def _precision(wanted: str, device: torch.device) -> str:
                 f"the device is {_name(device)}; leave it at auto"
             )
         log.warning(
-            "compute.precision: bf16 on a CPU makes convolutions slower, eight to ten times on "
-            "one without bfloat16 instructions; fp32 is meant for it"
+            "compute.precision: bf16 on a CPU without instructions for it makes convolutions "
+            "several times slower; fp32 is meant for it"
         )
     return wanted
 
@@ -127,7 +127,7 @@ def _free_bytes(device: torch.device) -> int | None:
     return free
 
 
-def _set_precision(precision: str) -> None:
+def set_precision(precision: str) -> None:
     """TF32 for both matrix products and convolutions, or for neither (torch's default is mixed)."""
     kind = "ieee" if precision == "fp32" else "tf32"
     if hasattr(torch.backends.cudnn, "conv"):  # torch 2.9 and newer

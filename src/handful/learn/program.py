@@ -1,11 +1,11 @@
 """An update as one program: static inputs, recorded once for each plan, replayed from then on.
 
-An update of ``curl`` is some seven hundred kernels of a few microseconds each, and launching them
-one by one from Python takes longer than running them. A CUDA graph launches all of them at once. It
-records what is done with which memory, so inputs lie in tensors that stay where they are, and
-nothing in an update may depend on the host: what differs between updates is either data (pictures,
-indices, the weight of cloning) or a plan (``agent.Plan``: does the actor move, do the targets, is
-there a contrast), and each plan has a recording of its own.
+An update is some two hundred operators, most of them of a few microseconds on a GPU, and launching
+them one by one from Python takes longer than running them. A CUDA graph launches all of them at
+once. It records what is done with which memory, so inputs lie in tensors that stay where they are,
+and nothing in an update may depend on the host: what differs between updates is either data
+(pictures, indices, the weight of cloning) or a plan (``batch.Plan``: does the actor move, do the
+targets, is there a contrast), and each plan has a recording of its own.
 
 No number comes back to the host but the metrics that somebody reads.
 """
