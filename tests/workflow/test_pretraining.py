@@ -383,6 +383,7 @@ class TestVerdict:
             ({"hits": 0.5}, "doubtful"),
             ({"hits": 0.02}, "bad"),
             ({"hits": None}, "good"),
+            ({"blind": ("wrist",)}, "bad"),
             ({"probes": {"tool": sight.Probe(0.01, 0.12, 0.08)}}, "doubtful"),
             ({"probes": {}}, "doubtful"),
         ],
@@ -390,6 +391,20 @@ class TestVerdict:
     def test_by_the_stated_rules(self, changes: dict[str, Any], word: str) -> None:
         found, reasons = sight.verdict(measured(**changes))
         assert found == word and all(reasons)
+
+    def test_a_covered_camera_is_seen_through_its_noise(self, tmp_path: Path) -> None:
+        rng = np.random.default_rng(0)
+
+        def seen(k: int) -> Observation:
+            noise = rng.integers(0, 12, (64, 64, 3), dtype=np.uint8)
+            scene = noise.copy()
+            scene[:, 2 * k : 2 * k + 16] += 120  # a thing that moves
+            return Observation({"third": scene, "wrist": noise}, np.zeros(2, np.float32), 0.0)
+
+        moments = [seen(k) for k in range(20)]
+        nothing = np.zeros((20, 4))
+        ground = held_out.HeldOut(moments, np.arange(20), {}, nothing, "h")
+        assert sight.blind_cameras(ground) == ["wrist"]
 
     def test_the_worst_thing_decides_and_the_tool_does_not(self) -> None:
         probes = {

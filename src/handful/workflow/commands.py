@@ -108,10 +108,15 @@ def train_command(given: dict[str, Any]) -> None:
             collect(parts, run, recipe.train.demos, console)
         with overseer(given, recipe, console) as overseen:
             done = train(parts, run, console, overseen)
+    recent = (
+        f"; success of the last {min(20, done.episodes)} training episodes "
+        f"{100 * done.rolling_success:.0f} %"
+        if done.episodes
+        else ""
+    )
     console.say(
         f"{run.checkpoint}: {done.env_steps:,} env steps, {done.updates:,} updates, "
-        f"{duration(done.wall_s)}; stopped by {done.reason}; success of the last "
-        f"{min(20, done.episodes)} training episodes {100 * done.rolling_success:.0f} %\n"
+        f"{duration(done.wall_s)}; stopped by {done.reason}{recent}\n"
         f"next: handful evaluate {run}"
     )
     _json(given, {"run": str(run), "task": recipe.task, "seed": recipe.seed, **vars(done)})

@@ -21,10 +21,12 @@ from handful.workflow.probe import guesses, neighbours
 
 BATCH, DRAWS = 64, 20
 """Held-out moments in one contrastive question, and how many are asked."""
-GOOD_RATIO, BAD_RATIO = 0.40, 0.60
+GOOD_RATIO, BAD_RATIO = 0.45, 0.60
 """Probe error over that of the mean: at most for good, at least for bad. docs/pretraining.md."""
-GOOD_HITS, BAD_HITS = 0.60, 0.30
+GOOD_HITS, BAD_HITS = 0.55, 0.30
 """Share of moments known again: at least for good, at most for bad."""
+LEAST_CHANGE = 1.0
+"""Grey levels by which an eighth of a camera's picture must vary over all moments, on average."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class Sight:
     between a moment and its nearest in the latent, of another episode, and a random one.
     clone_error: mean squared distance of the clone's action to the demonstrated one, per step;
     clone_mean: of their mean; None without held-out demonstrations.
+    blind: cameras that show the same at every moment.
     """
 
     episodes: int
@@ -62,6 +65,7 @@ class Sight:
     random_m: float | None
     clone_error: float | None
     clone_mean: float | None
+    blind: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values, the verdict and its reasons with them."""
@@ -100,6 +104,7 @@ def assess(learner: Any, blank: Any, held_out: HeldOut) -> Sight:
         random_m=random_m,
         clone_error=clone_error,
         clone_mean=clone_mean,
+        blind=tuple(blind_cameras(held_out)),
     )
 
 
@@ -107,8 +112,9 @@ def verdict(sight: Sight) -> tuple[str, list[str]]:
     """``good``, ``doubtful`` or ``bad``, and why, a sentence each.
 
     The worst place counts, things before the tool: what the latent does not tell, no hand can use.
-    Bad: an error of at least BAD_RATIO of that of the mean, no better than an eye that was never
-    trained, or at most BAD_HITS. Good: at most GOOD_RATIO and at least GOOD_HITS. Else doubtful.
+    Bad: a camera that shows the same at every moment, an error of at least BAD_RATIO of that of the
+    mean, no better than an eye that was never trained, or at most BAD_HITS. Good: at most
+    GOOD_RATIO and at least GOOD_HITS. Else doubtful.
     """
     bad, doubtful, said = list[str](), list[str](), list[str]()
     things = {n: p for n, p in sight.probes.items() if n != "tool"} or dict(sight.probes)
@@ -124,6 +130,10 @@ def verdict(sight: Sight) -> tuple[str, list[str]]:
             doubtful.append(words)
         else:
             said.append(words)
+    bad += [
+        f"camera {name} shows the same at every moment: dark, covered or frozen"
+        for name in sight.blind
+    ]
     if sight.hits is not None:
         words = (
             f"the contrast knows {100 * sight.hits:.0f} % of {sight.batch} moments again "
@@ -139,6 +149,18 @@ def verdict(sight: Sight) -> tuple[str, list[str]]:
         )
     word = "bad" if bad else "doubtful" if doubtful else "good"
     return word, [*bad, *doubtful, *said]
+
+
+def blind_cameras(held_out: HeldOut) -> list[str]:
+    """Cameras whose picture hardly changes, noise apart: means over 8 x 8 fields are compared."""
+    found = []
+    for name in held_out.observations[0].images:
+        newest = np.stack([o.images[name][:, :, -3:].mean(2) for o in held_out.observations])
+        rows = [field.mean(1) for field in np.array_split(newest, 8, axis=1)]
+        fields = [part.mean(1) for row in rows for part in np.array_split(row, 8, axis=1)]
+        if float(np.mean([field.std() for field in fields])) < LEAST_CHANGE:
+            found.append(name)
+    return found
 
 
 def latents_of(learner: Any, held_out: HeldOut) -> NDArray[np.float32]:
@@ -189,7 +211,7 @@ def _error_m(
 
 
 def _cloning(learner: Any, held_out: HeldOut) -> tuple[float | None, float | None]:
-    shown = np.isfinite(held_out.actions).all(1)
+    shown: NDArray[np.bool_] = np.asarray(np.isfinite(held_out.actions).all(axis=1))
     clone = learner.settings.clone
     if not shown.any() or not (clone.proposal or clone.init_actor):
         return None, None
