@@ -19,6 +19,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,14 @@ PARTS = {"train": (20, 16, 6), "mine": (0, 24, 8), "test": (20, 20, 10)}
 FIRST_SEED = 7_000_000
 """Worlds of this benchmark alone: beyond those of every purpose in handful.workflow.seeds."""
 MISTAKE_M = (0.03, 0.07)
+CHANGES: dict[str, Callable[[Any], Any]] = {
+    "as it was": lambda seen: seen,
+    "0.9 as bright": lambda seen: (seen * 0.9).astype(np.uint8),
+    "0.7 as bright": lambda seen: (seen * 0.7).astype(np.uint8),
+    "cameras shifted by 3 px": lambda seen: np.roll(seen, 3, axis=1),
+    "cameras shifted by 6 px": lambda seen: np.roll(seen, 6, axis=1),
+}
+"""What happens to the pictures (N, H, W, C) uint8 of every camera; the policy sees 64 px."""
 
 
 class Mistaken:
@@ -140,6 +149,34 @@ def evaluate(file: Path, session: Path, out: Path, log: Path) -> None:
         handful([*words, "--page", str(page)], log)
 
 
+def drift(folder: Path) -> None:
+    """At the end of how many test episodes, one after the other, the alarm is on."""
+    from handful.learn import success
+    from handful.learn.success_drift import DriftAlarm
+    from handful.learn.success_eye import colours
+    from handful.workflow.reward_data import observations, open_sessions
+
+    out = folder / "drift.json"
+    if out.exists():
+        return
+    classifier = success.load(folder / "first.safetensors")
+    s, found = classifier.settings, dict[str, str]()
+    episodes = list(open_sessions([folder / "data" / "test"]).episodes())
+    for name, change in CHANGES.items():
+        rung = 0
+        alarm = DriftAlarm(classifier.usual.limit, s.drift_window_steps, s.drift_share)
+        for episode in episodes:
+            seen = observations(episode)
+            pictures = {
+                camera: change(np.stack([one.images[camera] for one in seen]))
+                for camera in classifier.eye.spec.cameras
+            }
+            far = classifier.distances(classifier.eye.see(pictures).numpy(), colours(pictures))
+            rung += [alarm.add(float(distance)) for distance in far][-1]
+        found[name] = f"{rung} of {len(episodes)}"
+    out.write_text(json.dumps(found), encoding="utf-8")
+
+
 def learn(task: str, folder: Path, episodes: int, seed: int) -> None:
     """``handful demo`` by the classifier's word alone."""
     run = folder / f"run_{seed}"
@@ -161,6 +198,8 @@ def summarise(out: Path) -> dict[str, Any]:
         for name in ("first", "mined"):
             if (folder / f"{name}.json").exists():
                 found[name] = _short(json.loads((folder / f"{name}.json").read_text()))
+        if (folder / "drift.json").exists():
+            found["drift_alarms"] = json.loads((folder / "drift.json").read_text())
         found["runs"] = [learned(run) for run in sorted(folder.glob("run_*/result.json"))]
         table["tasks"][folder.name] = found
     return table
@@ -208,6 +247,7 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         record(task, folder)
         classify(task, folder)
+        drift(folder)
         for seed in options.seeds if options.learn else ():
             learn(task, folder, options.episodes, seed)
         print(f"{task}: {time.monotonic() - began_s:.0f} s", flush=True)
