@@ -175,7 +175,9 @@ class LiveTwin:
             }
         self._encoders: Encoders | None = None
         if live.joint_noise_rad or live.finger_noise_m:
-            self._encoders = plain_encoders(live.joint_noise_rad, live.finger_noise_m, key)
+            self._encoders = plain_encoders(
+                live.joint_noise_rad, live.finger_noise_m, key, self.stage.world.model.dof
+            )
         self._orders: InFlight[Order] = InFlight()
         self._pipes: dict[str, InFlight[Frame]] = {n: InFlight() for n in self.stage.cameras}
         self._heard = self._taken = 0

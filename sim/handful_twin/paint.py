@@ -20,7 +20,7 @@ Colour = tuple[float, float, float]
 KINDS = {"plain": 0, "checker": 1, "stripes": 2, "noise": 3, "gradient": 4}
 BACKGROUND = "background"
 TABLE = "table"
-ARM = "panda_"  # what the names of its links begin with
+ARM = "(arm)"  # all its links, whatever they are called
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,8 @@ class Surface:
 class Dress:
     """Everything about an episode's looks.
 
-    surfaces: by the names of ``Scene.names``, all links of the arm under ``ARM``, and
-    ``background``. look: light and backdrop, not yet tinted. table_height_m: how far the table is
-    above z = 0.
+    surfaces: by the names of ``Scene.names``, ``background``, and ``ARM`` for all others.
+    look: light and backdrop, not yet tinted. table_height_m: how far the table is above z = 0.
     """
 
     look: Look
@@ -85,7 +84,7 @@ class Dress:
 
     def surface(self, name: str) -> Surface:
         """Of a thing; unchanged for one that is not named."""
-        return self.surfaces.get(ARM if name.startswith(ARM) else name, Surface())
+        return self.surfaces.get(name) or self.surfaces.get(ARM, Surface())
 
     def lit(self) -> Look:
         """The look with its backdrop tinted and its shadows on the table."""

@@ -76,12 +76,13 @@ def draw(
     rng: np.random.Generator,
     cameras: Sequence[str],
     things: Sequence[str],
+    joints: int = 7,
     look: Look | None = None,
 ) -> Draw:
     """Draw one episode.
 
-    cameras: names of all the twin's. things: names of ``Scene.names`` that are a task's. look: what
-    the light is a change of.
+    cameras: names of all the twin's. things: names of ``Scene.names`` that are a task's. joints:
+    of the arm, how many. look: what the light is a change of.
     """
     one = _Drawer(rng)
     key = int(rng.integers(2**62))
@@ -95,7 +96,7 @@ def draw(
         grip_force=one.of("physics.grip_force", p.grip_force, 1.0),
         table_height_m=one.of("physics.table_height_m", p.table_height_m, 0.0),
     )
-    encoders = one.encoders(settings, noise.key(key, 1))
+    encoders = one.encoders(settings, noise.key(key, 1), joints)
     surfaces = {
         BACKGROUND: one.surface("colour.background", settings.colour.background),
         TABLE: one.surface("colour.table", settings.colour.table),
@@ -208,11 +209,11 @@ class _Drawer:
         )
         return Sensor(curve, self.of("picture.noise", p.noise, 0.0, camera), key)
 
-    def encoders(self, settings: RandomizeSettings, key: int) -> Encoders:
+    def encoders(self, settings: RandomizeSettings, key: int, joints: int) -> Encoders:
         e = settings.encoders
         offset = [
             self.of("encoders.joint_offset_rad", e.joint_offset_rad, 0.0, str(j))
-            for j in range(1, 8)
+            for j in range(1, joints + 1)
         ]
         joint = self.of("encoders.joint_noise_rad", e.joint_noise_rad, 0.0)
         finger = self.of("encoders.finger_noise_m", e.finger_noise_m, 0.0)

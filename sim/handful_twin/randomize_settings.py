@@ -180,7 +180,7 @@ class RandomizeSettings(Sparse):
             if not isinstance(like, str):
                 raise ValueError(f"like: must be the name of a file, got {like!r}")
             over = {key: item for key, item in value.items() if key != "like"}
-            return as_tuples(_on_top(_read(like), over))
+            return as_tuples(on_top(_read(like), over))
         return as_tuples(value)
 
 
@@ -191,13 +191,13 @@ def _read(name: str) -> dict[str, Any]:
         raise ValueError(str(error)) from None
 
 
-def _on_top(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+def on_top(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     """``over`` on ``base``: groups are merged, distributions replaced."""
     merged = dict(base)
     for key, value in over.items():
         below = merged.get(key)
         both = isinstance(below, dict) and isinstance(value, dict)
-        merged[key] = _on_top(below, value) if both and _is_group(below) else value  # type: ignore[arg-type]
+        merged[key] = on_top(below, value) if both and _is_group(below) else value  # type: ignore[arg-type]
     return merged
 
 

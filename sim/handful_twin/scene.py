@@ -1,31 +1,24 @@
 """What there is to draw in a world, and where it is now: meshes in frames, poses from the joints.
 
-The frames in order: the base B (with link 0 and the table), links 1 to 7, the hand, the two
-fingers, and then those of the task's things. Their poses come from the joint positions through
+The frames in order: the base B (with the table), those of the arm's model (joints, hand, tip,
+fingers), and then those of the task's things. Their poses come from the joint positions through
 ``kinematics``: one cheap call, where asking PyBullet for link poses is one slow one per camera.
 """
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from handful_twin import kinematics
+from handful.rig.geometry import apply
 from handful_twin.meshes import Colour, Mesh, box_mesh, join_meshes
 from handful_twin.raster import Geometry
-from handful_twin.visuals import Detail, panda_meshes
-from handful_twin.world import FINGER_Z_M, TABLE_CENTRE_M, TABLE_SIZE_M, World
+from handful_twin.visuals import Detail, arm_meshes
+from handful_twin.world import TABLE_CENTRE_M, TABLE_SIZE_M, World
 
-BASE, HAND = 0, 8
-_LEFT_FINGER, _RIGHT_FINGER, _BODIES = 9, 10, 11
-_FRAMES = {
-    "panda_link0": BASE,
-    **{f"panda_link{i}": i for i in range(1, 8)},
-    "panda_hand": HAND,
-    "panda_leftfinger": _LEFT_FINGER,
-    "panda_rightfinger": _RIGHT_FINGER,
-}
+BASE = 0
 _TABLE = "table"
 _TABLE_BACK_M = -0.3  # x of the edge behind the arm
 _TABLE_RGB = (0.64, 0.54, 0.44)
@@ -36,31 +29,41 @@ class Scene:
 
     parts: (frame index, mesh) of everything. poses: (P, 3, 4) float64, the
     frames in B; the array is rewritten in place by ``sync``. names: label -> what it is called.
+    hand: the hand's place among the frames.
     """
 
     def __init__(self, world: World, detail: Detail = "hulls") -> None:
-        self._world = world
-        self.names = [*_FRAMES, *world.frames, _TABLE]
+        self._world, model = world, world.model
+        self.hand = 1 + model.hand
+        self._bodies = 1 + len(model.fixed)
+        meshes = arm_meshes(model, detail)
+        seen = {mesh.link for mesh in meshes}
+        self.names = [
+            *(link.name for link in model.links if link.name in seen), *world.frames, _TABLE
+        ]  # fmt: skip
         size_m, centre_m = _drawn_table()
         table = box_mesh(_TABLE, size_m, _TABLE_RGB, centre_m)
-        self.parts: list[tuple[int, Mesh]] = [(_FRAMES[m.link], m) for m in panda_meshes(detail)]
+        links = {link.name: link for link in model.links}
+        self.parts: list[tuple[int, Mesh]] = [
+            (1 + links[mesh.link].frame, _moved(mesh, links[mesh.link].X_FL)) for mesh in meshes
+        ]
         for i, name in enumerate(world.frames):
             for part in world.shapes[name]:
                 mesh = box_mesh(name, part.size_m, part.rgb, part.centre_m, part.quat_xyzw)
-                self.parts.append((_BODIES + i, mesh))
+                self.parts.append((self._bodies + i, mesh))
         self.parts.append((BASE, table))
-        self.poses = np.tile(np.eye(3, 4), (_BODIES + len(world.frames), 1, 1))
-        self._links = np.empty((kinematics.FRAMES, 4, 4))
+        self.poses = np.tile(np.eye(3, 4), (self._bodies + len(world.frames), 1, 1))
+        self._links = model.frames()
         self.sync()
 
     def sync(self) -> NDArray[np.float64]:
         """Read the world once; returns ``poses``."""
         q, _ = self._world.joints()
-        kinematics.forward(q, self._links)
+        self._world.model.forward(q, self._links)
         bodies = [self._world.body_pose(name) for name in self._world.frames]
         quats = np.array([quat for _, quat in bodies]).reshape(-1, 4)
         points = np.array([p_m for p_m, _ in bodies]).reshape(-1, 3)
-        _fill_poses(q, self._links, quats, points, self.poses)
+        _fill_poses(self._links, quats, points, self.poses)
         return self.poses
 
     def pose(self, frame: int) -> NDArray[np.float64]:
@@ -104,6 +107,15 @@ class Scene:
         return [(frame, join_meshes(group)) for (frame, _), group in groups.items()]
 
 
+def _moved(mesh: Mesh, X_FL: NDArray[np.float64]) -> Mesh:
+    """A link's mesh in the frame that carries the link."""
+    if np.array_equal(X_FL, np.eye(4)):
+        return mesh
+    vertices_m = apply(X_FL, mesh.vertices_m.astype(np.float64)).astype(np.float32)
+    normals = (mesh.normals @ X_FL[:3, :3].T).astype(np.float32)
+    return replace(mesh, vertices_m=vertices_m, normals=normals)
+
+
 def _drawn_table() -> tuple[Colour, Colour]:
     """Size and centre [m] of the table as drawn: the solid one, and on to behind the arm's base.
 
@@ -117,22 +129,16 @@ def _drawn_table() -> tuple[Colour, Colour]:
 
 @njit(cache=True, nogil=True)
 def _fill_poses(  # type: ignore[no-untyped-def]
-    q, links, quats, points, poses
+    links, quats, points, poses
 ):
-    """Frames 1 to 8 from the links, 9 and 10 from the finger joints, the rest from the bodies."""
-    for i in range(1, HAND + 1):
-        poses[i] = links[i - 1, :3]
-    for side in range(2):
-        finger = poses[_LEFT_FINGER + side]
-        finger[:] = poses[HAND]
-        y_m = q[7] if side == 0 else -q[8]
-        for k in range(3):
-            finger[k, 3] += poses[HAND, k, 1] * y_m + poses[HAND, k, 2] * FINGER_Z_M
+    """The base stays, then the arm's frames, then the bodies."""
+    for i in range(len(links)):
+        poses[1 + i] = links[i, :3]
     for i in range(len(quats)):
         x, y, z, w = quats[i]
         length = math.sqrt(x * x + y * y + z * z + w * w)
         x, y, z, w = x / length, y / length, z / length, w / length
-        X = poses[_BODIES + i]
+        X = poses[1 + len(links) + i]
         X[0, 0], X[0, 1], X[0, 2] = (
             1 - 2 * (y * y + z * z),
             2 * (x * y - z * w),

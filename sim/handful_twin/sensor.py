@@ -41,7 +41,7 @@ class Sensor:
 
 @dataclass(frozen=True)
 class Encoders:
-    """What an arm's encoders read. offset_rad: (7,) how far each joint's zero is off.
+    """What an arm's encoders read. offset_rad: (N,) how far each joint's zero is off.
 
     joint_noise_rad, finger_noise_m: standard deviation of each reading.
     """
@@ -52,11 +52,12 @@ class Encoders:
     key: int
 
     def read(self, q: Array, moment: int) -> Array:
-        """(9,) joints [rad] and fingers [m] as they are read at physics step ``moment``."""
-        grain = noise.normals(self.key, moment, 9)
-        grain[:7] *= self.joint_noise_rad
-        grain[:7] += self.offset_rad
-        grain[7:] *= self.finger_noise_m
+        """(N + M,) joints [rad] and fingers [m] as they are read at physics step ``moment``."""
+        grain = noise.normals(self.key, moment, len(q))
+        joints = len(self.offset_rad)
+        grain[:joints] *= self.joint_noise_rad
+        grain[:joints] += self.offset_rad
+        grain[joints:] *= self.finger_noise_m
         read: Array = q + grain
         return read
 
@@ -66,6 +67,8 @@ def plain_sensor(sigma: float, key: int) -> Sensor:
     return Sensor(tone(), sigma, key)
 
 
-def plain_encoders(joint_noise_rad: float, finger_noise_m: float, key: int) -> Encoders:
+def plain_encoders(
+    joint_noise_rad: float, finger_noise_m: float, key: int, joints: int = 7
+) -> Encoders:
     """Nothing but noise."""
-    return Encoders(np.zeros(7), joint_noise_rad, finger_noise_m, key)
+    return Encoders(np.zeros(joints), joint_noise_rad, finger_noise_m, key)

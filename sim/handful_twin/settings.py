@@ -6,27 +6,26 @@ from pydantic import Field, field_validator, model_validator
 
 from handful.config import Settings
 from handful.rig.camera_settings import MountSettings
+from handful_twin.arm_settings import ArmSettings, panda
 from handful_twin.randomize_settings import DelaySettings, RandomizeSettings
 
 Vector = tuple[float, float, float]
-
-#: Parent frames of a mount, and what ``attach`` calls them.
-CARRIERS: dict[str, Literal["base", "hand"]] = {"panda_link0": "base", "panda_hand": "hand"}
 
 
 class TwinCameraSettings(Settings):
     """Where a camera is and how wide it sees; its picture size comes from the rig's settings.
 
-    attach: the frame that carries it, ``base`` (B) or ``hand`` (the Panda's hand link, z towards
-    the finger tips, y along the opening). position_m, look_at_m, up: in that frame; ``up`` is the
+    attach: the frame that carries it, ``base`` (B) or ``hand`` (the arm's H, z towards the
+    finger tips, y along the opening). position_m, look_at_m, up: in that frame; ``up`` is the
     direction that points up in the picture. fov_y_deg: full vertical field of view; pixels are
     square and the principal point is the picture's middle.
 
     A calibrated camera says more. calibration: YAML of camera_calibration, of the whole picture of
     the device, in place of ``fov_y_deg``; crop_px: [top, left, height, width] of it that is
     delivered, all of it by default. mount: in place of ``attach``, ``position_m``, ``look_at_m``
-    and ``up``, as in ``config/node/camera``; its parent is ``panda_link0`` or ``panda_hand``. A
-    calibration with a ``mount`` of its own brings that too.
+    and ``up``, as in ``config/node/camera``; its parent is the arm's base link or the link that
+    carries its hand (``panda_link0``, ``panda_hand``). A calibration with a ``mount`` of its own
+    brings that too.
     """
 
     attach: Literal["base", "hand"] = "base"
@@ -40,16 +39,6 @@ class TwinCameraSettings(Settings):
     crop_px: tuple[int, int, int, int] | None = None
     mount: MountSettings | None = None
 
-    @field_validator("mount")
-    @classmethod
-    def _on_the_arm(cls, mount: MountSettings | None) -> MountSettings | None:
-        if mount is not None and mount.parent_frame not in CARRIERS:
-            raise ValueError(
-                f"parent_frame {mount.parent_frame!r}: the twin's cameras are bolted to "
-                f"{' or '.join(CARRIERS)}"
-            )
-        return mount
-
     @model_validator(mode="after")
     def _looks_somewhere(self) -> "TwinCameraSettings":
         if self.position_m == self.look_at_m:
@@ -62,6 +51,7 @@ class TwinCameraSettings(Settings):
 class TwinSettings(Settings):
     """What the simulated cell adds to the rig's settings. Sources stand in ``config/twin.yaml``."""
 
+    arm: ArmSettings = Field(default_factory=panda)
     physics_rate_hz: int = Field(default=240, ge=60, le=2000)
     solver_iterations: int = Field(default=50, ge=1)
     solver_residual_threshold: float = Field(default=1.0e-3, ge=0.0)
@@ -85,6 +75,18 @@ class TwinSettings(Settings):
         if not value:
             raise ValueError("the twin needs at least one camera")
         return value
+
+    @model_validator(mode="after")
+    def _on_the_arm(self) -> "TwinSettings":
+        links = (self.arm.base.link, self.arm.hand.link)
+        for name, camera in self.cameras.items():
+            mount = camera.mount
+            if mount is not None and mount.parent_frame not in links:
+                raise ValueError(
+                    f"cameras.{name}.mount: parent_frame {mount.parent_frame!r}: the twin's "
+                    f"cameras are bolted to {' or '.join(links)}"
+                )
+        return self
 
 
 class LiveSettings(Settings):

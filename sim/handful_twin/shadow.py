@@ -18,10 +18,9 @@ from pydantic import Field
 from handful.config import Settings
 from handful.contract import ArmState, Command
 from handful.rig.arm import ArmError
-from handful_twin import kinematics
 from handful_twin.settings import TwinSettings
 from handful_twin.twin_arm import TwinArm
-from handful_twin.world import ARM_JOINTS, FINGER_JOINTS, World
+from handful_twin.world import World
 
 _KEPT_S = 2.0  # of the past beyond the longest look back
 _EARLY_S = 1e-6
@@ -165,27 +164,29 @@ class Shadow:
     def _put(self, state: ArmState) -> None:
         """The twin's arm where and as fast as the real one was measured."""
         q_rad = np.array(state.q_rad, np.float64)
-        if q_rad.shape != (kinematics.JOINTS,):
-            q_rad, _ = kinematics.solve_down(
+        if q_rad.shape != (self._world.model.dof,):
+            q_rad, _ = self._world.model.solve_down(
                 self._world.motors.q_rad, state.p_BT_m, state.yaw_rad, 100, 1e-9
             )
         self._world.reset(q_rad, state.gripper_m, {})
-        speeds = [*self._speeds(state, q_rad), 0.0, 0.0]
-        opening = [0.5 * state.gripper_m] * 2
-        joints = zip(ARM_JOINTS + FINGER_JOINTS, [*q_rad, *opening], speeds, strict=True)
+        world = self._world
+        opening = world.model.finger_positions(state.gripper_m)
+        speeds = [*self._speeds(state, q_rad), *np.zeros(len(opening))]
+        places = world.arm_joints + world.finger_joints
+        joints = zip(places, [*q_rad, *opening], speeds, strict=True)
         for joint, value, speed in joints:
             pybullet.resetJointState(
                 self._world.arm, joint, value, speed, physicsClientId=self._world.client
             )
 
     def _speeds(self, state: ArmState, q_rad: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Of the joints (7,) [rad/s], from the state before; zero when there is none."""
+        """Of the joints (N,) [rad/s], from the state before; zero when there is none."""
         for other in reversed(self._states):
             ago_s = state.stamp_s - other.stamp_s
-            if 0.005 < ago_s < 0.06 and len(other.q_rad) == kinematics.JOINTS:
+            if 0.005 < ago_s < 0.06 and len(other.q_rad) == len(q_rad):
                 speeds: NDArray[np.float64] = (q_rad - np.asarray(other.q_rad)) / ago_s
                 return speeds
-        return np.zeros(kinematics.JOINTS)
+        return np.zeros(len(q_rad))
 
 
 def _same(one: tuple[float, Command, bool], other: tuple[float, Command, bool]) -> bool:

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from handful.config import ConfigError
 from handful.contract import Command
 from handful.rig.settings import RigSettings
-from handful_twin import kinematics
 from handful_twin.randomize import Draw, draw, episode_rng
 from handful_twin.renderers import make_renderer
 from handful_twin.scene import Scene
@@ -58,8 +57,8 @@ class Stage:
             camera.open()
         self.draw = Draw()
         self._varies = bool(twin.randomize) or bool(twin.delay)
-        self._start_q_rad, _ = kinematics.solve_down(
-            kinematics.Q_HOME_RAD, np.array([0.49, 0.0, 0.2]), 0.0, _IK_ITERATIONS, 1e-9
+        self._start_q_rad, _ = self.world.model.solve_down(
+            self.world.model.home_rad, np.array([0.49, 0.0, 0.2]), 0.0, _IK_ITERATIONS, 1e-9
         )
 
     def put_up(self, seed: int, draw: Draw | None = None) -> None:
@@ -70,7 +69,7 @@ class Stage:
         if draw is not None or self._varies:
             self.wear(self.drawn(seed) if draw is None else draw)
         start = self.task.sample(np.random.default_rng(seed))
-        q_rad, _ = kinematics.solve_down(
+        q_rad, _ = self.world.model.solve_down(
             self._start_q_rad, start.p_BT_m, start.yaw_rad, _IK_ITERATIONS, 1e-9
         )
         q_rad = self.arm.real_rad(q_rad)
@@ -85,7 +84,14 @@ class Stage:
         """What is different in the episode of this seed."""
         things = list(self.world.frames)
         twin = self.twin
-        return draw(twin.randomize, twin.delay, episode_rng(seed), list(twin.cameras), things)
+        return draw(
+            twin.randomize,
+            twin.delay,
+            episode_rng(seed),
+            list(twin.cameras),
+            things,
+            self.world.model.dof,
+        )
 
     def wear(self, draw: Draw) -> None:
         """Put a draw on; what the one before changed and this one does not is undone.

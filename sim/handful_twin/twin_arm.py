@@ -7,10 +7,9 @@ from numpy.typing import NDArray
 
 from handful.contract import ArmState, Command
 from handful.rig.arm import ArmError
-from handful_twin import kinematics
 from handful_twin.delays import InFlight, Item, Latency
 from handful_twin.sensor import Encoders
-from handful_twin.world import FINGER_MAX_M, Motors, World
+from handful_twin.world import Motors, World
 
 Array = NDArray[np.float64]
 ArmLine = tuple[Latency, int, tuple[tuple[Item[Motors], ...], float]]
@@ -38,7 +37,7 @@ class TwinClock:
 
 
 class TwinArm:
-    """A simulated Panda as the rig sees it; its tool always points straight down.
+    """A simulated arm as the rig sees it; its tool always points straight down.
 
     target: the last accepted command. Whoever resets or restores the world puts it right.
     encoders: what it measures with; None: without fault. With a latency (``begin``) a command
@@ -52,8 +51,9 @@ class TwinArm:
         self.latency = Latency()
         self.line: InFlight[Motors] = InFlight()
         self.sent, self._late = 0, False
-        self._frames = np.empty((kinematics.FRAMES, 4, 4))
-        self._jacobian = np.empty((6, kinematics.JOINTS))
+        self._model = world.model
+        self._frames = self._model.frames()
+        self._jacobian = np.empty((6, self._model.dof))
         self.target = Command(np.zeros(3), 0.0, 0.0)
         measured = self.state()
         self.target = Command(measured.p_BT_m, measured.yaw_rad, measured.gripper_m)
@@ -70,18 +70,19 @@ class TwinArm:
         return self.measured(*self._world.joints())
 
     def measured(self, q_rad: Array, velocity: Array) -> ArmState:
-        """The state that joint readings (9,) [rad, m] and their speeds (9,) amount to."""
-        kinematics.forward(q_rad, self._frames)
-        kinematics.jacobian(self._frames, self._jacobian)
-        tip = self._frames[kinematics.TIP]
+        """The state that joint readings (N + M,) [rad, m] and their speeds alike amount to."""
+        model, joints = self._model, self._model.dof
+        model.forward(q_rad, self._frames)
+        model.jacobian(self._frames, self._jacobian)
+        tip = self._frames[model.tip]
         return ArmState(
             stamp_s=self._world.time_s,
             p_BT_m=tip[:3, 3].copy(),
             # R_BT = Rz(yaw) diag(1, -1, -1): pointing down, with the opening along B's y at yaw 0.
             yaw_rad=math.atan2(tip[0, 1], -tip[1, 1]),
-            gripper_m=float(q_rad[7] + q_rad[8]),
-            v_BT_m_s=self._jacobian[:3] @ velocity[:7],
-            q_rad=q_rad[:7].copy(),
+            gripper_m=model.opening(q_rad),
+            v_BT_m_s=self._jacobian[:3] @ velocity[:joints],
+            q_rad=q_rad[:joints].copy(),
             target_p_BT_m=self.target.p_BT_m.copy(),
             target_yaw_rad=self.target.yaw_rad,
             target_gripper_m=self.target.gripper_m,
@@ -97,7 +98,7 @@ class TwinArm:
         yaw_rad, gripper_m = float(command.yaw_rad), float(command.gripper_m)
         if p_BT_m.shape != (3,) or not np.isfinite([*p_BT_m, yaw_rad, gripper_m]).all():
             raise ArmError(f"twin arm: command must be finite with a (3,) position, got {command}")
-        q_rad, error = kinematics.solve_down(
+        q_rad, error = self._model.solve_down(
             self._asked_rad(), p_BT_m, yaw_rad, _IK_ITERATIONS, _IK_TOLERANCE
         )
         if error > REACH_TOLERANCE:
@@ -105,7 +106,7 @@ class TwinArm:
                 f"twin arm: tip {p_BT_m.round(3).tolist()} m at yaw {yaw_rad:.3f} rad is out of "
                 f"reach (missed by {error:.3f}); keep guard.workspace_* inside the arm's reach"
             )
-        gripper_m = min(max(gripper_m, 0.0), 2.0 * FINGER_MAX_M)
+        gripper_m = min(max(gripper_m, 0.0), self._model.opening_m)
         motors = Motors(self.real_rad(q_rad), gripper_m)
         if self._late:
             self.line.send(self._world.time_s, self.latency.of(self.sent), motors)
@@ -124,7 +125,7 @@ class TwinArm:
         At once, and whatever is still on its way is forgotten: the arm does it by itself.
         """
         state = self.state()
-        gripper_m = min(max(gripper_m, 0.0), 2.0 * FINGER_MAX_M)
+        gripper_m = min(max(gripper_m, 0.0), self._model.opening_m)
         self.line.clear()
         self._world.command(Motors(self.real_rad(state.q_rad), gripper_m))
         self.target = Command(state.p_BT_m, state.yaw_rad, gripper_m)
@@ -155,11 +156,11 @@ class TwinArm:
             self._world.command(self.line.pop().value)
 
     def real_rad(self, q_rad: Array) -> Array:
-        """Real joints (7,) that the encoders read as ``q_rad``, noise apart."""
+        """Real joints (N,) that the encoders read as ``q_rad``, noise apart."""
         return q_rad if self.encoders is None else q_rad - self.encoders.offset_rad
 
     def _asked_rad(self) -> Array:
-        """Joints (7,) of the newest command, as the encoders read them."""
+        """Joints (N,) of the newest command, as the encoders read them."""
         newest = self.line.newest()
         q_rad = self._world.motors.q_rad if newest is None else newest.q_rad
         return q_rad if self.encoders is None else q_rad + self.encoders.offset_rad

@@ -10,15 +10,16 @@ from handful.config import ConfigError
 from handful.contract import Frame
 from handful.rig.calibration import Calibration, View, load_calibration
 from handful.rig.camera import CameraError, StaleFrameError
+from handful.rig.geometry import invert
 from handful.rig.mount import load_mount, optical_pose
 from handful.rig.settings import CameraSettings
+from handful_twin.arm_model import ArmModel
 from handful_twin.lens import Lens
 from handful_twin.meshes import look_at
 from handful_twin.randomize import Eye
 from handful_twin.renderers import Renderer
-from handful_twin.scene import HAND
 from handful_twin.sensor import Sensor
-from handful_twin.settings import CARRIERS, TwinCameraSettings
+from handful_twin.settings import TwinCameraSettings
 from handful_twin.world import World
 
 Array = NDArray[np.float64]
@@ -48,7 +49,7 @@ class TwinCamera:
         self.name, self.size = name, size or CameraSettings()
         self._world, self._renderer, self._where = world, renderer, where
         self._whole = _calibration(name, where)
-        self.attach, self.X_AC = _bolted(where)
+        self.attach, self.X_AC = _bolted(where, world.model)
         believed = self._believed(self.size.width_px, self.size.height_px)
         self.K, self.D, self.model = believed.K, believed.D, believed.model
         self._known: dict[tuple[int, int], Calibration] = {
@@ -96,7 +97,7 @@ class TwinCamera:
         X_AC = self.X_AC if self._eye is None else self.X_AC @ self._eye.X_CC
         if self.attach == "base":
             return X_AC
-        return self._renderer.scene.pose(HAND) @ X_AC
+        return self._renderer.scene.pose(self._renderer.scene.hand) @ X_AC
 
     def picture(
         self, height_px: int | None = None, width_px: int | None = None
@@ -157,19 +158,22 @@ def _calibration(name: str, where: TwinCameraSettings) -> Calibration | None:
     return whole
 
 
-def _bolted(where: TwinCameraSettings) -> tuple[str, Array]:
+def _bolted(where: TwinCameraSettings, model: ArmModel) -> tuple[str, Array]:
     """What carries the camera, and X_AC (4, 4)."""
+    base, hand = model.settings.base.link, model.settings.hand.link
     mount = where.mount
     if mount is None and where.calibration:
         mount = load_mount(where.calibration)
-        if mount is not None and mount.parent_frame not in CARRIERS:
+        if mount is not None and mount.parent_frame not in (base, hand):
             raise ConfigError(
                 f"{Path(where.calibration)}: mount.parent_frame {mount.parent_frame!r}: the twin's "
-                f"cameras are bolted to {' or '.join(CARRIERS)}"
+                f"cameras are bolted to {base} or {hand}"
             )
     if mount is None:
         return where.attach, look_at(where.position_m, where.look_at_m, where.up)
-    return CARRIERS[mount.parent_frame], optical_pose(mount)
+    if mount.parent_frame == base:
+        return "base", model.links[0].X_FL @ optical_pose(mount)
+    return "hand", invert(model.X_LH) @ optical_pose(mount)
 
 
 def intrinsics(fov_y_deg: float, width_px: int, height_px: int) -> Array:

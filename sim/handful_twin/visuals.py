@@ -1,121 +1,96 @@
-"""What the arm looks like: the Panda of the installed PyBullet, as light hulls or as it is.
+"""What the arm looks like, as light hulls or as its URDF has it.
 
 The stock Panda has 102,759 visual triangles, most of them screws no 84-pixel picture can show;
 ``hulls`` keeps silhouette and colours at a fiftieth of them. Nothing is shipped: the meshes are
-read from ``pybullet_data`` (Apache-2.0) on first use, simplified, and cached.
+read where the URDF lies, the Panda's from ``pybullet_data`` (Apache-2.0), on first use,
+simplified, and cached.
 """
 
 import hashlib
 import os
 import tempfile
-import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
+from handful_twin.arm_model import ArmModel
+from handful_twin.cache import cache_folder
 from handful_twin.hulls import Part, Recipe, simplify
-from handful_twin.meshes import DARK_RGB, SHELL_RGB, Mesh, MeshError, read_obj, smooth_mesh
+from handful_twin.meshes import DARK_RGB, SHELL_RGB, Mesh, smooth_mesh
+from handful_twin.shapes import read_shapes
+from handful_twin.urdf import Urdf
 
 Detail = Literal["hulls", "full"]
 
-_VERSION = 7  # raise when meshes come out differently, so that older caches are not read
+_VERSION = 8  # raise when meshes come out differently, so that older caches are not read
 _FINGER = Recipe(slabs=3, beneath_m=0.0, smallest_m=0.008)  # the wrist camera is near it
+_OTHERS = Recipe(slabs=4)
+_FEW = 300  # triangles of a link that are drawn as they are
 _RECIPES = {
+    "panda_link0": Recipe(),
     "panda_link1": Recipe(slabs=5),
     "panda_link2": Recipe(slabs=5),
     "panda_link3": Recipe(slabs=4),
     "panda_link4": Recipe(slabs=4),
     "panda_link5": Recipe(slabs=6, beneath_m=0.004),
     "panda_link6": Recipe(slabs=4),
+    "panda_link7": Recipe(),
+    "panda_hand": Recipe(),
     "panda_leftfinger": _FINGER,
     "panda_rightfinger": _FINGER,
 }
 
 
-def panda_folder() -> Path:
-    """Where the installed ``pybullet_data`` keeps the Panda. Raises ``MeshError`` if nowhere."""
-    import pybullet_data
+def arm_meshes(model: ArmModel, detail: Detail = "hulls") -> list[Mesh]:
+    """Every link that is to be seen, each in its own frame. ``hulls``: about a fiftieth of the
+    triangles; ``full``: all.
 
-    folder = Path(pybullet_data.getDataPath()) / "franka_panda"
-    if not (folder / "panda.urdf").is_file():
-        raise MeshError(f"{folder / 'panda.urdf'}: not there; reinstall pybullet, which brings it")
-    return folder
-
-
-def panda_meshes(detail: Detail = "hulls") -> list[Mesh]:
-    """The arm, hand and fingers, by URDF link. ``hulls``: about 2,000 triangles; ``full``: all."""
-    folder = panda_folder()
-    path = cache_folder() / f"panda-{detail}-{_fingerprint(folder)}.npz"
+    Raises:
+        MeshError: a link has shapes that cannot be read; the message names the file.
+    """
+    urdf, drawn = model.urdf, model.settings.drawn
+    path = cache_folder() / f"{urdf.path.stem}-{detail}-{_fingerprint(urdf, drawn)}.npz"
     meshes = _load(path)
     if meshes is None:
-        meshes = list(_build(folder, detail))
+        meshes = [mesh for link in model.links for mesh in _build(urdf, link.name, drawn, detail)]
         _save(path, meshes)
     return meshes
 
 
-def cache_folder() -> Path:
-    """``$XDG_CACHE_HOME/handful`` or ``~/.cache/handful``; a temporary one if not writable."""
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    try:
-        folder = Path(base).expanduser() / "handful"
-        folder.mkdir(parents=True, exist_ok=True)
-        if os.access(folder, os.W_OK):
-            return folder
-    except (OSError, RuntimeError):
-        pass
-    # Not a fixed name: in a folder that everybody may write to, somebody else may own it.
-    return _temporary_folder()
+def _build(urdf: Urdf, link: str, drawn: str, detail: Detail) -> Iterator[Mesh]:
+    parts: list[Part] = []
+    colours = {False: SHELL_RGB, True: DARK_RGB}
+    for shape in read_shapes(urdf, link, drawn):
+        if shape.rgb is not None:
+            colours[bool(shape.dark[0])] = shape.rgb
+        for is_dark in (False, True):
+            if (shape.dark == is_dark).any():
+                faces = shape.faces[shape.dark == is_dark]
+                parts.append(Part(link, shape.vertices_m, faces, is_dark))
+    few = link not in _RECIPES and sum(len(part.faces) for part in parts) <= _FEW
+    if detail == "full" or few:
+        for part in parts:
+            yield smooth_mesh(link, part.vertices_m, part.faces, colours[part.dark])
+    else:
+        for mesh in simplify(parts, _RECIPES.get(link, _OTHERS)):
+            yield replace(mesh, rgb=colours[mesh.rgb == DARK_RGB])
 
 
-_temporary: list[Path] = []
-
-
-def _temporary_folder() -> Path:
-    if not _temporary:
-        _temporary.append(Path(tempfile.mkdtemp(prefix="handful-")))
-    return _temporary[0]
-
-
-def _build(folder: Path, detail: Detail) -> Iterator[Mesh]:
-    for link, parts in _read_links(folder):
-        if detail == "full":
-            for part in parts:
-                rgb = DARK_RGB if part.dark else SHELL_RGB
-                yield smooth_mesh(link, part.vertices_m, part.faces, rgb)
-        else:
-            yield from simplify(parts, _RECIPES.get(link, Recipe()))
-
-
-def _read_links(folder: Path) -> Iterator[tuple[str, list[Part]]]:
-    """Every link of panda.urdf that has visuals, with its light faces and its dark ones."""
-    for link in ET.parse(folder / "panda.urdf").getroot().iter("link"):
-        name, parts = str(link.get("name")), []
-        for visual in link.iter("visual"):
-            mesh, origin = visual.find("geometry/mesh"), visual.find("origin")
-            if mesh is None:
-                continue
-            file = str(mesh.get("filename")).removeprefix("package://")
-            vertices, faces, dark = read_obj(folder / file)
-            if origin is not None:
-                rpy = np.array(origin.get("rpy", "0 0 0").split(), float)
-                xyz = np.array(origin.get("xyz", "0 0 0").split(), float)
-                vertices = Rotation.from_euler("xyz", rpy).apply(vertices) + xyz
-            for is_dark in (False, True):
-                if (dark == is_dark).any():
-                    parts.append(Part(name, vertices, faces[dark == is_dark], is_dark))
-        if parts:
-            yield name, parts
-
-
-def _fingerprint(folder: Path) -> str:
-    """Changes with the recipe and with the installed meshes (by name and size)."""
-    files = sorted(p for p in folder.rglob("*") if p.suffix in {".obj", ".mtl", ".urdf"})
-    listing = "".join(f"{p.relative_to(folder)}:{p.stat().st_size}\n" for p in files)
-    return f"{_VERSION}-{hashlib.sha256(listing.encode()).hexdigest()[:12]}"
+def _fingerprint(urdf: Urdf, drawn: str) -> str:
+    """Changes with the recipe, with the URDF and with its meshes (by name and size)."""
+    told = [urdf.path.read_text(encoding="utf-8", errors="replace"), drawn]
+    for link in urdf.links:
+        for what in ("visual", "collision"):
+            for element in urdf.elements(link, what):
+                mesh = element.find("geometry/mesh")
+                if mesh is not None:
+                    path = urdf.mesh(str(mesh.get("filename")))
+                    told.append(f"{mesh.get('filename')}:{path.stat().st_size}")
+    return f"{_VERSION}-{hashlib.sha256(chr(10).join(told).encode()).hexdigest()[:12]}"
 
 
 def _load(path: Path) -> list[Mesh] | None:

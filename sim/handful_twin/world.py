@@ -14,8 +14,8 @@ import numpy as np
 import pybullet
 from numpy.typing import NDArray
 
-from handful_twin import kinematics
-from handful_twin.arm_model import arm_urdf
+from handful_twin.arm_loaded import add_arm
+from handful_twin.arm_model import arm_model
 from handful_twin.bodies import (
     Body,
     Box,
@@ -33,31 +33,17 @@ from handful_twin.tuning import Dynamics, Tuning
 
 Array = NDArray[np.float64]
 
-#: Bullet's joint indices of the seven arm joints and the two fingers in panda.urdf.
-ARM_JOINTS = list(range(7))
-FINGER_JOINTS = [9, 10]
-_ALL_JOINTS = ARM_JOINTS + FINGER_JOINTS
-#: URDF link name -> Bullet link index; the base (-1) is ``panda_link0``.
-LINKS = {
-    "panda_link0": -1,
-    **{f"panda_link{i}": i - 1 for i in range(1, 9)},
-    "panda_hand": 8,
-    "panda_leftfinger": 9,
-    "panda_rightfinger": 10,
-}
-FINGER_MAX_M = 0.04  # each finger's travel: panda.urdf, panda_finger_joint1
-FINGER_Z_M = 0.0584  # finger joint beyond the hand: panda.urdf
 TABLE_SIZE_M = (0.7, 1.0, 0.05)
 TABLE_CENTRE_M = (0.5, 0.0, -0.025)
 _PARKED_M = (0.0, 0.0, -5.0)  # of the first thing; the others beside it
 _PARKED_APART_M = 1.0
 _FRICTION = 1.0
-_FINGERS, _TABLE = "panda_fingers", "table"  # how tunings call what is not a task's
+_FINGERS, _TABLE = "(fingers)", "table"  # how tunings call what is not a task's
 
 
 @dataclass(frozen=True)
 class Motors:
-    """The last motor command: q_rad (7,), opening between the pads [m]."""
+    """The last motor command: q_rad (N,), opening between the pads [m]."""
 
     q_rad: Array
     gripper_m: float
@@ -88,7 +74,8 @@ class World:
 
     things: name -> ``Box`` or ``Fixture``; all are loaded at once and kept below the floor until
     placed. bodies: the free boxes. frames: every frame of the things, moving parts included.
-    shapes: the boxes each of those frames carries.
+    shapes: the boxes each of those frames carries. model: the arm; arm: Bullet's number of it;
+    links: URDF link -> Bullet's index of it, -1 for the root; arm_joints, finger_joints: theirs.
     """
 
     def __init__(self, settings: TwinSettings, things: Mapping[str, Body]) -> None:
@@ -98,7 +85,9 @@ class World:
         self._close = weakref.finalize(self, self._client.disconnect)
         self._dt_s = 1.0 / settings.physics_rate_hz
         self._set_engine()
-        self.arm = self._load_arm()
+        self.model = arm_model(settings.arm)
+        self.arm, self.links, self.arm_joints, self.finger_joints = add_arm(self.client, self.model)
+        self._all_joints = self.arm_joints + self.finger_joints
         self.table = self._add_box(TABLE_SIZE_M, 0.0, (0.62, 0.56, 0.50), TABLE_CENTRE_M)
         self.bodies: dict[str, int] = {}
         self.frames: dict[str, Carrier] = {}
@@ -106,7 +95,7 @@ class World:
             self._add(name, thing)
         self.steps = 0
         self._joints: tuple[Array, Array] | None = None
-        self.motors = Motors(kinematics.Q_HOME_RAD.copy(), 2.0 * FINGER_MAX_M)
+        self.motors = Motors(self.model.home_rad.copy(), self.model.opening_m)
         self.tuning = Tuning()
         self._dynamics = self._made()
         self._untouched = self.save()
@@ -123,7 +112,7 @@ class World:
         poses: Mapping[str, Pose],
         joints: Mapping[str, float] | None = None,
     ) -> None:
-        """Begin anew at time 0: joints (7,) [rad], opening [m], name -> (p_BO_m, quat_xyzw).
+        """Begin anew at time 0: joints (N,) [rad], opening [m], name -> (p_BO_m, quat_xyzw).
 
         Things without a pose are parked out of sight. joints: moving part -> where it stands [rad]
         or [m], 0 by default. Nothing of what happened before remains, but the tuning: things are
@@ -131,8 +120,8 @@ class World:
         """
         self._forget()
         self._lift_table()
-        values = [*q_rad, 0.5 * gripper_m, 0.5 * gripper_m]
-        for joint, value in zip(_ALL_JOINTS, values, strict=True):
+        values = [*q_rad, *self.model.finger_positions(gripper_m)]
+        for joint, value in zip(self._all_joints, values, strict=True):
             pybullet.resetJointState(self.arm, joint, value, 0.0, physicsClientId=self.client)
         for i, (name, (body, link)) in enumerate(self.frames.items()):
             if link < 0:
@@ -151,28 +140,29 @@ class World:
     def command(self, motors: Motors) -> None:
         """Give the motors new targets; they hold until the next command or reset."""
         self.motors = motors
-        settings, tuning = self.settings, self.tuning
+        settings, tuning, model = self.settings, self.tuning, self.model
         # Bullet's POSITION_CONTROL is a velocity constraint with the force as its cap.
-        for joint in ARM_JOINTS:
+        for i, joint in enumerate(self.arm_joints):
             pybullet.setJointMotorControl2(
                 self.arm,
                 joint,
                 pybullet.POSITION_CONTROL,
-                targetPosition=motors.q_rad[joint],
+                targetPosition=motors.q_rad[i],
                 positionGain=min(settings.position_gain * tuning.position_gain, 1.0),
                 velocityGain=min(settings.velocity_gain * tuning.velocity_gain, 1.0),
-                force=kinematics.EFFORT_NM[joint],
-                maxVelocity=kinematics.SPEED_RAD_S[joint],
+                force=model.effort[i],
+                maxVelocity=model.speed[i],
                 physicsClientId=self.client,
             )
-        for joint in FINGER_JOINTS:
+        targets, travel = model.finger_positions(motors.gripper_m), model.travel
+        for i, joint in enumerate(self.finger_joints[: model.drivers]):
             pybullet.setJointMotorControl2(
                 self.arm,
                 joint,
                 pybullet.POSITION_CONTROL,
-                targetPosition=0.5 * motors.gripper_m,
-                force=settings.grip_force_n * tuning.grip_force,
-                maxVelocity=settings.finger_speed_m_s,
+                targetPosition=targets[i],
+                force=settings.grip_force_n * tuning.grip_force / travel[i],
+                maxVelocity=settings.finger_speed_m_s * travel[i],
                 physicsClientId=self.client,
             )
 
@@ -195,9 +185,11 @@ class World:
         self._joints = None
 
     def joints(self) -> tuple[Array, Array]:
-        """Positions and velocities (9,), read-only: seven joints [rad], two fingers [m]."""
+        """Positions and velocities (N + M,), read-only: joints, then finger joints [rad, m]."""
         if self._joints is None:
-            states = pybullet.getJointStates(self.arm, _ALL_JOINTS, physicsClientId=self.client)
+            states = pybullet.getJointStates(
+                self.arm, self._all_joints, physicsClientId=self.client
+            )
             values = np.array([s[:2] for s in states]).T.copy()
             values.setflags(write=False)  # arm, cameras and judge of one moment share them
             self._joints = values[0], values[1]
@@ -253,7 +245,7 @@ class World:
 
     def _made(self) -> Dynamics:
         """What can be tuned, as it is now."""
-        surfaces = {_FINGERS: (self.arm, FINGER_JOINTS), _TABLE: (self.table, [-1])}
+        surfaces = {_FINGERS: (self.arm, self.finger_joints), _TABLE: (self.table, [-1])}
         for name, (body, link) in self.frames.items():
             if link < 0:
                 count = pybullet.getNumJoints(body, physicsClientId=self.client)
@@ -270,29 +262,6 @@ class World:
             physicsClientId=self.client,
         )
         pybullet.setGravity(0.0, 0.0, -9.81, physicsClientId=self.client)
-
-    def _load_arm(self) -> int:
-        arm = int(
-            pybullet.loadURDF(str(arm_urdf()), useFixedBase=True, physicsClientId=self.client)
-        )
-        for name, index in LINKS.items():
-            found = (
-                pybullet.getBodyInfo(arm, physicsClientId=self.client)[0]
-                if index < 0
-                else pybullet.getJointInfo(arm, index, physicsClientId=self.client)[12]
-            ).decode()
-            if found != name:
-                raise WorldError(f"panda.urdf: link {index} is {found!r}, expected {name!r}")
-        # Without the gear the fingers close one by one and the object slips 13 mm (Bullet ignores
-        # the URDF's <mimic>). Ratio -1 because the two finger axes point opposite ways.
-        gear = pybullet.createConstraint(
-            arm, 9, arm, 10, pybullet.JOINT_GEAR, [1, 0, 0], [0, 0, 0], [0, 0, 0],
-            physicsClientId=self.client,
-        )  # fmt: skip
-        pybullet.changeConstraint(
-            gear, gearRatio=-1, erp=0.1, maxForce=50, physicsClientId=self.client
-        )
-        return arm
 
     def _add(self, name: str, thing: Body) -> None:
         at_m = _parked(len(self.frames))

@@ -31,11 +31,10 @@ def planar(*joints: str, lower: float = -3.0, upper: float = 3.0) -> str:
 @pytest.fixture(scope="module")
 def panda() -> Chain:
     pytest.importorskip("pybullet_data")
-    from handful_twin.kinematics import Q_HOME_RAD
-    from handful_twin.visuals import panda_folder
+    from handful_twin.arm_model import arm_model
 
-    text = (panda_folder() / "panda.urdf").read_text()
-    return read_urdf(text, "panda_link0", "panda_grasptarget", Q_HOME_RAD)
+    text = arm_model().urdf.path.read_text()
+    return read_urdf(text, "panda_link0", "panda_grasptarget", arm_model().home_rad)
 
 
 def random_q(chain: Chain, rng: np.random.Generator, share: float = 1.0) -> Matrix:
@@ -44,24 +43,26 @@ def random_q(chain: Chain, rng: np.random.Generator, share: float = 1.0) -> Matr
 
 
 def test_the_pandas_joints_and_limits_are_the_twins(panda: Chain) -> None:
-    from handful_twin import kinematics
+    from handful_twin.arm_model import arm_model
 
+    model = arm_model()
+    assert panda.names == model.joints
     assert panda.names == tuple(f"panda_joint{k}" for k in range(1, 8))
-    assert panda.q_min == pytest.approx(kinematics.Q_MIN_RAD)
-    assert panda.q_max == pytest.approx(kinematics.Q_MAX_RAD)
-    assert panda.speed_max == pytest.approx(kinematics.SPEED_RAD_S)
+    assert panda.q_min == pytest.approx(model.limits[0])
+    assert panda.q_max == pytest.approx(model.limits[1])
+    assert panda.speed_max == pytest.approx(model.speed)
 
 
 def test_forward_and_jacobian_are_the_twins(panda: Chain) -> None:
-    from handful_twin import kinematics
+    from handful_twin.arm_model import arm_model
 
-    rng = np.random.default_rng(0)
-    frames, jacobian = np.empty((kinematics.FRAMES, 4, 4)), np.empty((6, 7))
+    rng, model = np.random.default_rng(0), arm_model()
+    frames, jacobian = model.frames(), np.empty((6, 7))
     for _ in range(50):
         q_rad = random_q(panda, rng)
-        kinematics.forward(q_rad, frames)
-        kinematics.jacobian(frames, jacobian)
-        assert panda.forward(q_rad) == pytest.approx(frames[kinematics.TIP], abs=1e-9)
+        model.forward(q_rad, frames)
+        model.jacobian(frames, jacobian)
+        assert panda.forward(q_rad) == pytest.approx(frames[model.tip], abs=1e-9)
         assert panda.jacobian(q_rad) == pytest.approx(jacobian, abs=1e-9)
 
 
@@ -92,9 +93,10 @@ def test_the_inverse_of_a_pose_nearby_is_nearby(panda: Chain, step_rad: Matrix, 
 
 
 def test_a_straight_line_is_followed_without_a_jump(panda: Chain) -> None:
-    from handful_twin.kinematics import Q_HOME_RAD
+    from handful_twin.arm_model import arm_model
 
-    q_rad, widest = np.array(Q_HOME_RAD), 0.0
+    home_rad = arm_model().home_rad
+    q_rad, widest = np.array(home_rad), 0.0
     start = panda.forward(q_rad)[:3, 3]
     for share in np.linspace(0.0, 1.0, 100):
         X_BE = pose(DOWN, start + share * np.array([0.1, 0.2, -0.15]))
@@ -107,10 +109,11 @@ def test_a_straight_line_is_followed_without_a_jump(panda: Chain) -> None:
 
 
 def test_the_elbow_is_drawn_to_its_posture_while_the_tip_stays(panda: Chain) -> None:
-    from handful_twin.kinematics import Q_HOME_RAD
+    from handful_twin.arm_model import arm_model
 
-    goal = panda.forward(Q_HOME_RAD)
-    home = np.array(Q_HOME_RAD)
+    home_rad = arm_model().home_rad
+    goal = panda.forward(home_rad)
+    home = np.array(home_rad)
     q_rad = panda.solve(goal, home + np.array([0.3, 0.0, -0.3, 0.0, 0.0, 0.0, 0.0]), 1.0)
     before = float(np.abs(q_rad - home).max())
     for _ in range(200):
@@ -130,10 +133,11 @@ def test_a_joint_at_its_limit_leaves_the_work_to_the_others() -> None:
 
 @pytest.mark.parametrize("far_m", [1.2, 5.0])
 def test_out_of_reach_is_refused_by_name(panda: Chain, far_m: float) -> None:
-    from handful_twin.kinematics import Q_HOME_RAD
+    from handful_twin.arm_model import arm_model
 
+    home_rad = arm_model().home_rad
     with pytest.raises(ArmError, match=rf"\[{far_m}, 0.0, 0.3\] m is out of reach, missed by"):
-        panda.solve(pose(DOWN, [far_m, 0.0, 0.3]), Q_HOME_RAD, 10.0)
+        panda.solve(pose(DOWN, [far_m, 0.0, 0.3]), home_rad, 10.0)
 
 
 def test_out_of_reach_names_the_joint_that_is_at_its_limit() -> None:

@@ -4,15 +4,18 @@ import numpy as np
 import pybullet
 import pytest
 from contracts import ArmCell, ArmContract
-from handful_twin import kinematics as kin
+from handful_twin.arm_model import arm_model
 from handful_twin.settings import TwinSettings
 from handful_twin.twin_arm import TwinArm, TwinClock
-from handful_twin.world import FINGER_Z_M, LINKS, World
+from handful_twin.world import World
 
 from handful.config import load
 from handful.contract import Command
 from handful.rig.arm import ArmError
 from handful.rig.clock import Rate
+
+ARM = arm_model()
+Q_HOME_RAD = ARM.home_rad
 
 MIDDLE_M = np.array([0.48, 0.03, 0.2])
 
@@ -25,7 +28,7 @@ def world():
 
 
 def at(world: World, p_BT_m: np.ndarray, yaw_rad: float = 0.0) -> TwinArm:
-    q_rad, error = kin.solve_down(kin.Q_HOME_RAD, p_BT_m, yaw_rad, 100, 1e-9)
+    q_rad, error = ARM.solve_down(Q_HOME_RAD, p_BT_m, yaw_rad, 100, 1e-9)
     assert error < 1e-8
     world.reset(q_rad, 0.08, {})
     arm = TwinArm(world)
@@ -41,73 +44,79 @@ class TestTwinArmKeepsTheContract(ArmContract):
 
 def test_link_frames_agree_with_bullet(world: World) -> None:
     rng = np.random.default_rng(0)
-    frames = np.empty((kin.FRAMES, 4, 4))
+    frames = ARM.frames()
     names = [*(f"panda_link{i}" for i in range(1, 8)), "panda_hand"]
     for _ in range(20):
-        q_rad = rng.uniform(kin.Q_MIN_RAD, kin.Q_MAX_RAD)
+        q_rad = rng.uniform(ARM.limits[0], ARM.limits[1])
         world.reset(q_rad, 0.03, {})
-        kin.forward(q_rad, frames)
+        ARM.forward(q_rad, frames)
         for name, X in zip(names, frames, strict=False):
             link = pybullet.getLinkState(
-                world.arm, LINKS[name], computeForwardKinematics=1, physicsClientId=world.client
+                world.arm,
+                world.links[name],
+                computeForwardKinematics=1,
+                physicsClientId=world.client,
             )
             R = np.reshape(pybullet.getMatrixFromQuaternion(link[5]), (3, 3))
             assert X[:3, 3] == pytest.approx(np.array(link[4]), abs=1e-6), name
             assert X[:3, :3] == pytest.approx(R, abs=1e-5), name
-        hand = frames[kin.HAND]
+        hand = frames[ARM.hand]
         for side, name in ((1.0, "panda_leftfinger"), (-1.0, "panda_rightfinger")):
             link = pybullet.getLinkState(
-                world.arm, LINKS[name], computeForwardKinematics=1, physicsClientId=world.client
+                world.arm,
+                world.links[name],
+                computeForwardKinematics=1,
+                physicsClientId=world.client,
             )
-            p_m = hand[:3, 3] + hand[:3, :3] @ [0.0, side * 0.015, FINGER_Z_M]
+            p_m = hand[:3, 3] + hand[:3, :3] @ [0.0, side * 0.015, 0.0584]
             assert p_m == pytest.approx(np.array(link[4]), abs=1e-6), name
 
 
 def test_the_jacobian_is_the_slope_of_forward() -> None:
     rng = np.random.default_rng(1)
-    frames, nudged = np.empty((2, kin.FRAMES, 4, 4))
-    jacobian = np.empty((6, kin.JOINTS))
+    frames, nudged = ARM.frames(), ARM.frames()
+    jacobian = np.empty((6, ARM.dof))
     for _ in range(10):
-        q_rad = rng.uniform(kin.Q_MIN_RAD, kin.Q_MAX_RAD)
-        kin.forward(q_rad, frames)
-        kin.jacobian(frames, jacobian)
-        R = frames[kin.TIP, :3, :3]
-        for i in range(kin.JOINTS):
-            step = np.eye(kin.JOINTS)[i] * 1e-6
-            kin.forward(q_rad + step, nudged)
-            slope = (nudged[kin.TIP, :3, 3] - frames[kin.TIP, :3, 3]) / 1e-6
-            spin = (nudged[kin.TIP, :3, :3] - R) / 1e-6 @ R.T
+        q_rad = rng.uniform(ARM.limits[0], ARM.limits[1])
+        ARM.forward(q_rad, frames)
+        ARM.jacobian(frames, jacobian)
+        R = frames[ARM.tip, :3, :3]
+        for i in range(ARM.dof):
+            step = np.eye(ARM.dof)[i] * 1e-6
+            ARM.forward(q_rad + step, nudged)
+            slope = (nudged[ARM.tip, :3, 3] - frames[ARM.tip, :3, 3]) / 1e-6
+            spin = (nudged[ARM.tip, :3, :3] - R) / 1e-6 @ R.T
             turn = [spin[2, 1], spin[0, 2], spin[1, 0]]
             assert jacobian[:, i] == pytest.approx([*slope, *turn], abs=1e-5)
 
 
 def test_every_corner_of_the_workspace_is_in_reach_within_the_limits() -> None:
-    frames = np.empty((kin.FRAMES, 4, 4))
+    frames = ARM.frames()
     for x in (0.30, 0.46, 0.62):
         for y in (-0.25, 0.0, 0.25):
             for z in (0.005, 0.2, 0.40):
                 for yaw_rad in (-0.7, 0.0, 0.7):
                     p_m = np.array([x, y, z])
-                    q_rad, error = kin.solve_down(kin.Q_HOME_RAD, p_m, yaw_rad, 100, 1e-9)
-                    kin.forward(q_rad, frames)
+                    q_rad, error = ARM.solve_down(Q_HOME_RAD, p_m, yaw_rad, 100, 1e-9)
+                    ARM.forward(q_rad, frames)
                     assert error < 1e-6, (x, y, z, yaw_rad)
-                    assert frames[kin.TIP, :3, 3] == pytest.approx(p_m, abs=1e-6)
-                    assert frames[kin.TIP, 2, 2] == pytest.approx(-1.0, abs=1e-6)
-                    assert frames[kin.TIP, 0, 1] == pytest.approx(np.sin(yaw_rad), abs=1e-6)
-                    assert (q_rad >= kin.Q_MIN_RAD).all() and (q_rad <= kin.Q_MAX_RAD).all()
+                    assert frames[ARM.tip, :3, 3] == pytest.approx(p_m, abs=1e-6)
+                    assert frames[ARM.tip, 2, 2] == pytest.approx(-1.0, abs=1e-6)
+                    assert frames[ARM.tip, 0, 1] == pytest.approx(np.sin(yaw_rad), abs=1e-6)
+                    assert (q_rad >= ARM.limits[0]).all() and (q_rad <= ARM.limits[1]).all()
 
 
 def test_the_elbow_does_not_wander() -> None:
     rng = np.random.default_rng(2)
-    home_rad, _ = kin.solve_down(kin.Q_HOME_RAD, MIDDLE_M, 0.0, 200, 1e-9)
+    home_rad, _ = ARM.solve_down(Q_HOME_RAD, MIDDLE_M, 0.0, 200, 1e-9)
     q_rad, p_m = home_rad, MIDDLE_M
     for _ in range(2000):
         p_m = np.clip(p_m + rng.uniform(-0.03, 0.03, 3), [0.3, -0.25, 0.005], [0.62, 0.25, 0.4])
-        q_rad, error = kin.solve_down(q_rad, p_m, 0.0, 30, 1e-7)
+        q_rad, error = ARM.solve_down(q_rad, p_m, 0.0, 30, 1e-7)
         assert error < 1e-3
     while np.linalg.norm(p_m - MIDDLE_M) > 1e-9:
         p_m = p_m + np.clip(MIDDLE_M - p_m, -0.03, 0.03)
-        q_rad, _ = kin.solve_down(q_rad, p_m, 0.0, 30, 1e-7)
+        q_rad, _ = ARM.solve_down(q_rad, p_m, 0.0, 30, 1e-7)
     assert q_rad == pytest.approx(home_rad, abs=0.15)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pybullet
 import pytest
-from handful_twin import kinematics
+from handful_twin.arm_model import arm_model
 from handful_twin.bodies import Box, Fixture, Moving, Part, placed, shapes
 from handful_twin.raster import Rasteriser
 from handful_twin.scene import Scene
@@ -12,6 +12,9 @@ from handful_twin.world import World
 
 from handful.config import load
 from handful.rig.geometry import from_quat_xyzw
+
+ARM = arm_model()
+Q_HOME_RAD = ARM.home_rad
 
 SETTINGS = load(TwinSettings, "twin")
 LEVEL = np.array([0.0, 0.0, 0.0, 1.0])
@@ -37,7 +40,7 @@ def hinge(friction: float) -> Fixture:
 
 def put_up(things: dict[str, Box | Fixture], **joints: float) -> World:
     world = World(SETTINGS, things)
-    world.reset(kinematics.Q_HOME_RAD, 0.04, dict.fromkeys(things, HERE), joints)
+    world.reset(Q_HOME_RAD, 0.04, dict.fromkeys(things, HERE), joints)
     return world
 
 
@@ -51,7 +54,7 @@ def test_a_moving_part_starts_where_it_is_told() -> None:
     p_m, quat = world.body_pose("tray")
     assert p_m == pytest.approx(HERE[0] + from_quat_xyzw(HERE[1]) @ [0.08, 0.0, 0.06], abs=1e-6)
     assert abs(quat @ HERE[1]) == pytest.approx(1.0)
-    world.reset(kinematics.Q_HOME_RAD, 0.04, {"box": HERE})
+    world.reset(Q_HOME_RAD, 0.04, {"box": HERE})
     at_zero = HERE[0] + from_quat_xyzw(HERE[1]) @ [0.05, 0.0, 0.06]
     assert world.body_pose("tray")[0] == pytest.approx(at_zero, abs=1e-6), "it was not forgotten"
     world.close()
@@ -101,7 +104,7 @@ def test_a_saved_moment_has_the_moving_part_in_it() -> None:
         seen = [np.concatenate(world.body_pose(name)).tobytes() for name in world.frames]
         return b"".join(seen)
 
-    world.reset(kinematics.Q_HOME_RAD, 0.04, poses, {"tray": 0.08})
+    world.reset(Q_HOME_RAD, 0.04, poses, {"tray": 0.08})
     readings()
     moment = world.save()
     after = [readings() for _ in range(10)]
@@ -109,7 +112,7 @@ def test_a_saved_moment_has_the_moving_part_in_it() -> None:
     for _ in range(3):
         world.restore(moment)
         assert [readings() for _ in range(10)] == after
-        world.reset(kinematics.Q_HOME_RAD, 0.0, poses, {"tray": 0.01})
+        world.reset(Q_HOME_RAD, 0.0, poses, {"tray": 0.01})
         readings()
     world.close()
 
@@ -132,7 +135,7 @@ def test_parts_are_drawn_where_physics_has_them() -> None:
     part = world.shapes["tray"][0]
     X_BC[:3, 3] = placed(part, world.body_pose("tray"))[0] + [0.0, 0.0, 0.4]
     assert middle_px() == pytest.approx([31.5, 31.5], abs=0.7)
-    world.reset(kinematics.Q_HOME_RAD, 0.04, {"box": HERE}, {"tray": 0.06})
+    world.reset(Q_HOME_RAD, 0.04, {"box": HERE}, {"tray": 0.06})
     moved = from_quat_xyzw(HERE[1]) @ [0.04, 0.0, 0.0]
     f_px = 200.0 / 0.39  # the part's upper side is a centimetre nearer
     expected = [31.5 - f_px * moved[1], 31.5 - f_px * moved[0]]
@@ -153,7 +156,7 @@ def test_painted_parts_are_seen_and_not_felt() -> None:
     cube = Box((0.04,) * 3, 0.1, RED)
     world = World(SETTINGS, {"pad": paint, "cube": cube})
     poses = {"pad": HERE, "cube": (HERE[0] + [0.0, 0.0, 0.03], HERE[1])}
-    world.reset(kinematics.Q_HOME_RAD, 0.04, poses)
+    world.reset(Q_HOME_RAD, 0.04, poses)
     world.advance(120)
     assert world.body_pose("cube")[0][2] == pytest.approx(0.02, abs=1e-3)
     assert len(Scene(world).geometry().faces) > 24

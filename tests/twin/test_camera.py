@@ -9,19 +9,22 @@ import pybullet
 import pytest
 from contracts import CameraCell, CameraContract
 from handful_twin import make_env, renderers
-from handful_twin.kinematics import Q_HOME_RAD
+from handful_twin.arm_model import arm_model
 from handful_twin.meshes import look_at
 from handful_twin.raster import Look
 from handful_twin.renderers import BulletRenderer, FastRenderer, RendererError, make_renderer
-from handful_twin.scene import HAND, Scene
+from handful_twin.scene import Scene
 from handful_twin.settings import TwinCameraSettings, TwinSettings
 from handful_twin.twin_arm import TwinClock
 from handful_twin.twin_camera import TwinCamera, intrinsics
-from handful_twin.world import LINKS, Box, Motors, World
+from handful_twin.world import Box, Motors, World
 
 from handful.config import load
 from handful.rig.camera import StaleFrameError
 from handful.rig.settings import CameraSettings
+
+ARM = arm_model()
+Q_HOME_RAD = ARM.home_rad
 
 CUBE_M = np.array([0.48, 0.05, 0.12])
 SIZE = CameraSettings(width_px=60, height_px=48)
@@ -70,19 +73,20 @@ def test_frames_of_the_scene_are_where_bullet_has_them(world: World) -> None:
     world.advance(40)
     scene = Scene(world)
     poses = scene.sync()
-    names = {index: name for name, index in LINKS.items()}
+    names = {index: name for name, index in world.links.items()}
     links = [i for i in range(11) if names[i] != "panda_link8"]
     states = pybullet.getLinkStates(
         world.arm, links, computeForwardKinematics=True, physicsClientId=world.client
     )
     for index, state in zip(links, states, strict=True):
-        X = poses[scene.names.index(names[index])]
+        carried = next(link for link in ARM.links if link.name == names[index])
+        X = (scene.pose(1 + carried.frame) @ carried.X_FL)[:3]
         R = np.array(pybullet.getMatrixFromQuaternion(state[5])).reshape(3, 3)
         assert X[:, 3] == pytest.approx(np.array(state[4]), abs=1e-6), names[index]
         assert X[:, :3] == pytest.approx(R, abs=1e-6), names[index]
     p_m, quat_xyzw = world.body_pose("cube")
     R = np.array(pybullet.getMatrixFromQuaternion(quat_xyzw)).reshape(3, 3)
-    assert poses[scene.names.index("cube")] == pytest.approx(np.column_stack([R, p_m]), abs=1e-9)
+    assert poses[-1] == pytest.approx(np.column_stack([R, p_m]), abs=1e-9)
 
 
 def silhouette_of_the_cube(world: World, K, X_BC, width: int, height: int):
@@ -162,7 +166,7 @@ def test_a_wrist_camera_rides_on_the_hand(world: World) -> None:
     assert np.linalg.norm(after[:3, 3] - before[:3, 3]) > 0.1
     where = TWIN.cameras["wrist"]
     X_HC = look_at(where.position_m, where.look_at_m, where.up)
-    assert after == pytest.approx(camera._renderer.scene.pose(HAND) @ X_HC)
+    assert after == pytest.approx(camera._renderer.scene.pose(1 + ARM.hand) @ X_HC)
     fingers = picture[-25:].max(axis=2) < 70  # the dark pads are in view before and after
     assert (camera.picture()[-25:].max(axis=2) < 70)[fingers].mean() > 0.95
 

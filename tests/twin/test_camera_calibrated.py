@@ -6,13 +6,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from handful_twin.kinematics import Q_HOME_RAD
+from handful_twin.arm_model import arm_model
 from handful_twin.lens import Lens, distort, undistort
 from handful_twin.meshes import look_at
 from handful_twin.randomize import Eye
 from handful_twin.raster import Look
 from handful_twin.renderers import BulletRenderer, FastRenderer
-from handful_twin.scene import HAND, Scene
+from handful_twin.scene import Scene
 from handful_twin.settings import TwinCameraSettings, TwinSettings
 from handful_twin.twin_camera import TwinCamera
 from handful_twin.world import Box, World
@@ -24,6 +24,9 @@ from handful.rig.calibration import Calibration, load_calibration
 from handful.rig.geometry import exp_so3, pose
 from handful.rig.mount import camera_text, mount_of
 from handful.rig.settings import CameraSettings
+
+ARM = arm_model()
+Q_HOME_RAD = ARM.home_rad
 
 EDGE_M = 0.012
 NAMES = [f"dot{i}" for i in range(12)]
@@ -186,7 +189,7 @@ def test_a_mount_on_the_hand_rides_on_it(world: World, tmp_path: Path) -> None:
     eye = TwinCamera("wrist", world, FastRenderer(Scene(world), 1), where)
     assert eye.attach == "hand"
     eye.picture()
-    assert np.allclose(eye.X_BC(), eye._renderer.scene.pose(HAND) @ X_HC, atol=1e-5)
+    assert np.allclose(eye.X_BC(), eye._renderer.scene.pose(1 + ARM.hand) @ X_HC, atol=1e-5)
     own = where.model_copy(update={"mount": mount_of("panda_link0", X_BC)})
     eye = TwinCamera("wrist", world, FastRenderer(Scene(world), 1), own)
     assert eye.attach == "base" and np.allclose(eye.X_AC, X_BC, atol=1e-5)

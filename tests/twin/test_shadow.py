@@ -26,9 +26,7 @@ class Played:
         self.arm = TwinArm(self.world)
         self.delay_s = delay_s
         self.shadow = Shadow(TWIN, shadow or ShadowSettings(), PERIOD_S)
-        from handful_twin import kinematics
-
-        q_rad, _ = kinematics.solve_down(kinematics.Q_HOME_RAD, START_M, 0.0, 200, 1e-9)
+        q_rad, _ = self.world.model.solve_down(self.world.model.home_rad, START_M, 0.0, 200, 1e-9)
         self.world.reset(q_rad, 0.05, {})
         self.target = Command(START_M, 0.0, 0.05)
         self.arm.target = self.target

@@ -6,8 +6,8 @@ import numpy as np
 import pybullet
 import pytest
 from handful_twin import visuals
+from handful_twin.arm_model import arm_model
 from handful_twin.hulls import hull, support_points
-from handful_twin.kinematics import Q_HOME_RAD
 from handful_twin.meshes import (
     MeshError,
     box_mesh,
@@ -22,9 +22,13 @@ from handful_twin.renderers import BulletRenderer, FastRenderer, _view
 from handful_twin.scene import Scene
 from handful_twin.settings import TwinSettings
 from handful_twin.twin_camera import intrinsics
-from handful_twin.world import ARM_JOINTS, FINGER_JOINTS, LINKS, World
+from handful_twin.urdf import Urdf
+from handful_twin.world import World
 
 from handful.config import load
+
+ARM = arm_model()
+Q_HOME_RAD = ARM.home_rad
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +37,7 @@ def cache(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cache")
     kept = os.environ.get("XDG_CACHE_HOME")
     os.environ["XDG_CACHE_HOME"] = str(folder)
-    visuals.panda_meshes("hulls")
+    visuals.arm_meshes(ARM, "hulls")
     yield folder / "handful"
     if kept is None:
         del os.environ["XDG_CACHE_HOME"]
@@ -63,7 +67,7 @@ def is_closed_and_faces_out(mesh) -> bool:
 
 
 def test_hulls_are_few_closed_triangles_for_every_link(cache) -> None:
-    meshes = visuals.panda_meshes("hulls")
+    meshes = visuals.arm_meshes(ARM, "hulls")
     assert 800 < sum(len(mesh.faces) for mesh in meshes) < 2500
     assert {mesh.link for mesh in meshes} == {
         *(f"panda_link{i}" for i in range(8)),
@@ -109,9 +113,9 @@ def test_the_full_arm_is_the_one_bullet_loads(cache) -> None:
     K, X_BC = intrinsics(20.0, 160, 160), look_at((1.1, 0.7, 0.5), [0.45, 0.0, 0.3], [0, 0, 1])
     ours = FastRenderer(scene, 1).raster.layers(scene.poses, K, X_BC, 160, 160).labels
     client = pybullet.connect(pybullet.DIRECT)
-    urdf = str(visuals.panda_folder() / "panda.urdf")
+    urdf = str(ARM.urdf.path)
     arm = pybullet.loadURDF(urdf, useFixedBase=True, physicsClientId=client)
-    for joint, value in zip(ARM_JOINTS + FINGER_JOINTS, world.joints()[0], strict=True):
+    for joint, value in zip(world.arm_joints + world.finger_joints, world.joints()[0], strict=True):
         pybullet.resetJointState(arm, joint, value, physicsClientId=client)
     projection = BulletRenderer(scene)._projection(K, 1, 160, 160, 0.05, 3.0)
     theirs = pybullet.getCameraImage(
@@ -121,7 +125,7 @@ def test_the_full_arm_is_the_one_bullet_loads(cache) -> None:
     )[4]  # fmt: skip
     pybullet.disconnect(physicsClientId=client)
     world.close()
-    links = np.array([LINKS.get(name, -9) for name in scene.names])
+    links = np.array([world.links.get(name, -9) for name in scene.names])
     ours = np.where(ours < 0, -9, links[ours])
     theirs = np.where(theirs < 0, -9, (theirs >> 24) - 1)
     assert {9, 10} <= set(np.unique(ours)), "both fingers are in view"
@@ -131,22 +135,28 @@ def test_the_full_arm_is_the_one_bullet_loads(cache) -> None:
 
 
 def test_the_cache_is_read_again_and_nothing_else_lies_in_it(cache, monkeypatch) -> None:
-    first = visuals.panda_meshes("hulls")
+    first = visuals.arm_meshes(ARM, "hulls")
     monkeypatch.setattr(visuals, "_build", None)
-    assert same(visuals.panda_meshes("hulls"), first)
+    assert same(visuals.arm_meshes(ARM, "hulls"), first)
     visuals_of = {p.name.rpartition("-")[0] for p in cache.iterdir() if p.suffix == ".npz"}
     assert visuals_of <= {f"panda-{detail}-{visuals._VERSION}" for detail in ("hulls", "full")}
 
 
+def of_link(meshes, link: str):
+    return [mesh for mesh in meshes if mesh.link == link]
+
+
 def test_a_damaged_cache_is_made_anew(cache, monkeypatch) -> None:
-    first = visuals.panda_meshes("hulls")
+    first = visuals.arm_meshes(ARM, "hulls")
     built = []
-    monkeypatch.setattr(visuals, "_build", lambda *args: built.append(args) or iter(first))
+    monkeypatch.setattr(
+        visuals, "_build", lambda *args: built.append(args) or of_link(first, args[1])
+    )
     (path,) = cache.glob("panda-hulls-*.npz")
     path.write_bytes(path.read_bytes()[:1000])
-    assert same(visuals.panda_meshes("hulls"), first)
-    assert same(visuals.panda_meshes("hulls"), first)
-    assert len(built) == 1 and path.stat().st_size > 1000
+    assert same(visuals.arm_meshes(ARM, "hulls"), first)
+    assert same(visuals.arm_meshes(ARM, "hulls"), first)
+    assert len(built) == len(ARM.links) and path.stat().st_size > 1000
 
 
 def test_without_a_place_to_write_it_works_all_the_same(tmp_path, monkeypatch) -> None:
@@ -233,4 +243,4 @@ def test_an_unreadable_mesh_is_named(tmp_path, monkeypatch) -> None:
 
     monkeypatch.setattr(pybullet_data, "getDataPath", lambda: str(tmp_path))
     with pytest.raises(MeshError, match="panda.urdf: not there"):
-        visuals.panda_meshes()
+        Urdf("pybullet_data:franka_panda/panda.urdf")

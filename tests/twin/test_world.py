@@ -7,11 +7,14 @@ from pathlib import Path
 import numpy as np
 import pybullet
 import pytest
-from handful_twin import kinematics as kin
+from handful_twin.arm_model import arm_model
 from handful_twin.settings import TwinSettings
 from handful_twin.world import Box, Motors, World, WorldError
 
 from handful.config import load
+
+ARM = arm_model()
+Q_HOME_RAD = ARM.home_rad
 
 SETTINGS = load(TwinSettings, "twin")
 CUBE = Box((0.04, 0.04, 0.04), 0.1, (0.8, 0.1, 0.1))
@@ -19,8 +22,8 @@ LEVEL = np.array([0.0, 0.0, 0.0, 1.0])
 START_M = np.array([0.48, 0.0, 0.2])
 
 
-def down_at(p_BT_m: np.ndarray, start: np.ndarray = kin.Q_HOME_RAD) -> np.ndarray:
-    q_rad, error = kin.solve_down(start, np.asarray(p_BT_m), 0.0, 100, 1e-9)
+def down_at(p_BT_m: np.ndarray, start: np.ndarray = Q_HOME_RAD) -> np.ndarray:
+    q_rad, error = ARM.solve_down(start, np.asarray(p_BT_m), 0.0, 100, 1e-9)
     assert error < 1e-8
     return q_rad
 
@@ -63,7 +66,7 @@ def test_a_cube_that_lay_elsewhere_leaves_no_trace() -> None:
 
     def settle(x_m: float, yaw_rad: float) -> bytes:
         turned = np.array([0.0, 0.0, np.sin(0.5 * yaw_rad), np.cos(0.5 * yaw_rad)])
-        world.reset(kin.Q_HOME_RAD, 0.08, {"cube": (np.array([x_m, 0.1, 0.02]), turned)})
+        world.reset(Q_HOME_RAD, 0.08, {"cube": (np.array([x_m, 0.1, 0.02]), turned)})
         world.advance(12)
         return bits(world)
 
@@ -111,7 +114,7 @@ def test_a_restored_grasp_goes_on_bit_identically() -> None:
     assert world.body_pose("cube")[0][2] > 0.05, (
         "the cube was not lifted, so this test shows nothing"
     )
-    world.reset(kin.Q_HOME_RAD, 0.0, {})
+    world.reset(Q_HOME_RAD, 0.0, {})
     world.advance(20)
     for _ in range(2):
         world.restore(moment)
@@ -139,11 +142,11 @@ def test_a_grasp_survives_shaking() -> None:
     world = World(SETTINGS, {"cube": CUBE})
     grasp(world)
     world.advance(100)
-    frames = np.empty((kin.FRAMES, 4, 4))
+    frames = ARM.frames()
 
     def offset_m() -> np.ndarray:
-        kin.forward(world.joints()[0], frames)
-        X = frames[kin.TIP]
+        ARM.forward(world.joints()[0], frames)
+        X = frames[ARM.tip]
         return X[:3, :3].T @ (world.body_pose("cube")[0] - X[:3, 3])
 
     held_m, q_rad, rng = offset_m(), world.motors.q_rad, np.random.default_rng(0)
@@ -158,7 +161,7 @@ def test_a_grasp_survives_shaking() -> None:
 
 def test_time_counts_physics_steps_from_the_reset() -> None:
     world = World(SETTINGS, {})
-    world.reset(kin.Q_HOME_RAD, 0.08, {})
+    world.reset(Q_HOME_RAD, 0.08, {})
     assert world.time_s == 0.0
     for beat in range(1, 6):
         world.advance_until(0.1 * beat)
@@ -171,7 +174,7 @@ def test_time_counts_physics_steps_from_the_reset() -> None:
 def test_bodies_without_a_pose_are_out_of_sight() -> None:
     world = clutter()
     drop(world, 1)
-    world.reset(kin.Q_HOME_RAD, 0.08, {"box3": (np.array([0.5, 0.0, 0.02]), LEVEL)})
+    world.reset(Q_HOME_RAD, 0.08, {"box3": (np.array([0.5, 0.0, 0.02]), LEVEL)})
     heights_m = {name: world.body_pose(name)[0][2] for name in world.bodies}
     assert heights_m.pop("box3") == pytest.approx(0.02)
     assert max(heights_m.values()) < -1.0
@@ -180,12 +183,12 @@ def test_bodies_without_a_pose_are_out_of_sight() -> None:
 
 def test_joints_are_read_once_a_moment_and_cannot_be_written() -> None:
     world = World(SETTINGS, {})
-    world.reset(kin.Q_HOME_RAD, 0.08, {})
+    world.reset(Q_HOME_RAD, 0.08, {})
     q_rad, _ = world.joints()
     assert world.joints()[0] is q_rad
     with pytest.raises(ValueError, match="read-only"):
         q_rad[0] = 1.0
-    world.command(Motors(kin.Q_HOME_RAD + 0.1, 0.0))
+    world.command(Motors(Q_HOME_RAD + 0.1, 0.0))
     world.advance(5)
     assert not np.array_equal(world.joints()[0], q_rad)
     world.close()
@@ -228,7 +231,7 @@ def test_what_a_closed_world_left_does_not_touch_the_next_one() -> None:
     new = World(SETTINGS, {})
     assert new.client == number, "PyBullet gave another number, so this test shows nothing"
     del moment, old
-    new.reset(kin.Q_HOME_RAD, 0.08, {})
+    new.reset(Q_HOME_RAD, 0.08, {})
     new.close()
 
 
@@ -236,7 +239,7 @@ def test_worlds_are_independent_and_close_twice() -> None:
     a, b = World(SETTINGS, {"cube": CUBE}), World(SETTINGS, {"cube": CUBE})
     grasp(a)
     state = bits(a)
-    b.reset(kin.Q_HOME_RAD, 0.08, {})
+    b.reset(Q_HOME_RAD, 0.08, {})
     b.advance(10)
     b.close()
     b.close()

@@ -199,16 +199,21 @@ def read_urdf(
                 f"chain: {tip_link!r} does not hang below {base_link!r}; going up from it ends "
                 f"at {link!r}"
             )
-        joints.insert(0, _joint(above[link]))
+        joints.insert(0, read_joint(above[link]))
         link = _link_of(above[link], "parent")
     return Chain(joints, posture_rad)
 
 
-def _joint(element: ET.Element) -> Joint:
+def read_joint(element: ET.Element, mimics: bool = False) -> Joint:
+    """A URDF's <joint>; one that mimics another is refused unless ``mimics``.
+
+    Raises:
+        ArmError: a kind that a chain cannot have, or numbers that are none; the message names it.
+    """
     name, kind = str(element.get("name")), str(element.get("type"))
     if kind not in (*_MOVING, "fixed"):
         raise ArmError(f"chain: joint {name!r} is {kind}; a serial chain has {', '.join(_MOVING)}")
-    if element.find("mimic") is not None:
+    if not mimics and element.find("mimic") is not None:
         raise ArmError(f"chain: joint {name!r} mimics another; choose a tip link before it")
     origin = element.find("origin")
     xyz = _numbers(element, origin, "xyz", "0 0 0")

@@ -30,8 +30,6 @@ from handful.wire.node import Level, Node, settings
 from handful.wire.twin_mounts import mounts, optical_frame, publish_mounts
 from handful.wire.twin_script import ScriptedHand
 
-ARM_JOINTS = [f"panda_joint{i}" for i in range(1, 8)]
-FINGER_JOINTS = ["panda_finger_joint1", "panda_finger_joint2"]
 _ONE_SENDER_S = 1.0  # a second node that commands the arm within so long is a mistake
 _MARKERS_EVERY = 5  # reports; ten times a second at 50 Hz
 _DEFAULT_TASK = "lift"
@@ -78,6 +76,8 @@ class TwinServer:
             )
             for name, eye in self._stage.cameras.items()
         }
+        model = self._stage.world.model
+        self._joint_names = [*model.joints, *model.fingers]
         self._states = _talk("arm/state", wire.ArmState)
         self._joints = _talk("joint_states", JointState)
         self._at_goal = _talk("judge/at_goal", Bool)
@@ -85,7 +85,14 @@ class TwinServer:
 
     def start(self) -> None:
         """Let the cell live, and listen."""
-        cameras = {n: (eye.attach, eye.X_AC) for n, eye in self._stage.cameras.items()}
+        model, eyes = self._stage.world.model, self._stage.cameras.items()
+        hand = model.settings.hand.link
+        cameras = {
+            name: (messages.BASE_FRAME, eye.X_AC)
+            if eye.attach == "base"
+            else (hand, model.X_LH @ eye.X_AC)
+            for name, eye in eyes
+        }
         self._mounts = publish_mounts(mounts(cameras, self._stamp_s(0.0)))
         rospy.on_shutdown(self._thread.stop)
         self._thread.start()
@@ -153,7 +160,7 @@ class TwinServer:
         self._joints.publish(
             JointState(
                 header=messages.header(stamp_s, ""),
-                name=ARM_JOINTS + FINGER_JOINTS,
+                name=self._joint_names,
                 position=report.q.tolist(),
                 velocity=report.dq.tolist(),
             )

@@ -14,10 +14,7 @@ from tf2_msgs.msg import TFMessage
 
 from handful.rig.geometry import invert, to_quat_xyzw
 from handful.rig.mount import X_LC
-from handful.wire.messages import BASE_FRAME, header
-
-HAND_FRAME = "panda_hand"
-_CARRIERS = {"base": BASE_FRAME, "hand": HAND_FRAME}
+from handful.wire.messages import header
 
 
 def optical_frame(camera: str) -> str:
@@ -28,12 +25,12 @@ def optical_frame(camera: str) -> str:
 def mounts(
     cameras: Mapping[str, tuple[str, NDArray[np.float64]]], stamp_s: float
 ) -> list[TransformStamped]:
-    """Three transforms a camera: name -> (base or hand, X_AC (4, 4) of the optical frame in it)."""
+    """Three transforms a camera: name -> (its carrier, X_AC (4, 4) of the optical frame in it)."""
     found = []
     for name, (carrier, X_AC) in cameras.items():
         link, colour = f"{name}_link", f"{name}_color_frame"
         found += [
-            _transform(_CARRIERS[carrier], link, X_AC @ invert(X_LC), stamp_s),
+            _transform(carrier, link, X_AC @ invert(X_LC), stamp_s),
             _transform(link, colour, np.eye(4), stamp_s),
             _transform(colour, optical_frame(name), X_LC, stamp_s),
         ]

@@ -11,11 +11,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from handful_twin import kinematics
-from handful_twin.arm_model import arm_urdf
 from handful_twin.meshes import Mesh, look_at, smooth_mesh
 from handful_twin.renderers import FastRenderer
-from handful_twin.scene import BASE, HAND, Scene
+from handful_twin.scene import BASE, Scene
 from handful_twin.settings import TwinSettings
 from handful_twin.twin_arm import TwinArm
 from handful_twin.world import Motors, World
@@ -82,8 +80,10 @@ class BoardCell:
         self._rng = np.random.default_rng([seed, 77])
         self._world = World(load(TwinSettings, "twin"), {})
         self._reader = TwinArm(self._world)
+        model = self._world.model
+        self._home_rad = model.home_rad
         self.chain: Chain = read_urdf(
-            arm_urdf().read_text(encoding="utf-8"), BASE_LINK, HAND_LINK, kinematics.Q_HOME_RAD
+            model.physics.read_text(encoding="utf-8"), BASE_LINK, HAND_LINK, self._home_rad
         )
         width_m, height_m = self.board.size_m
         down = exp_so3([np.pi, 0.0, 0.0])
@@ -93,7 +93,7 @@ class BoardCell:
             sign = np.array([[0.0, 0.0, -1.0], [-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
             self.X_PO = pose(sign, [0.02, 0.5 * width_m, 0.11])
         self._scene = Scene(self._world)
-        frame, link = (BASE, BASE_LINK) if hidden.on_hand else (HAND, HAND_LINK)
+        frame, link = (BASE, BASE_LINK) if hidden.on_hand else (self._scene.hand, HAND_LINK)
         self._scene.parts += [(frame, mesh) for mesh in board_meshes(self.board, self.X_PO, link)]
         self._renderer = FastRenderer(self._scene, _FINER)
         self._middle_rad: Array | None = None
@@ -167,7 +167,7 @@ class BoardCell:
             else:
                 X_BH = hidden.X_PC @ X_CO @ invert(self.X_PO)
             with contextlib.suppress(ArmError):
-                q_rad = self.chain.solve(X_BH, kinematics.Q_HOME_RAD, 4.0)
+                q_rad = self.chain.solve(X_BH, self._home_rad, 4.0)
                 if self._sees_it(q_rad):
                     return q_rad
         raise ArmError("twin: the arm cannot bring camera and board face to face")

@@ -168,8 +168,8 @@ def _chain(given: dict[str, Any]) -> Chain:
     path = given.get("urdf")
     if path is None:
         with hush():
-            from handful_twin.arm_model import arm_urdf
-        path = arm_urdf()
+            from handful_twin.arm_model import arm_model
+        path = arm_model().physics
     text = Path(path).read_text(encoding="utf-8")
     return read_urdf(text, given["base_link"], given["hand_link"])
 

@@ -46,7 +46,7 @@ class Recorded:
 
 @dataclass(frozen=True)
 class Played:
-    """What the twin did: (G,) times on the grid of physics, tip (G, 3), joints (G, 7), opening."""
+    """What the twin did: (G,) times on the grid of physics, tip (G, 3), joints (G, N), opening."""
 
     t_s: Array
     p_BT_m: Array
@@ -132,8 +132,6 @@ def play(
         begin: puts the world to the episode's start; by default the arm alone, where it was.
         looks_s, look: moments (K,), and what is called with their number when they have come.
     """
-    from handful_twin import kinematics
-
     if begin is None:
         bare_start(world, arm, path)
     else:
@@ -142,7 +140,8 @@ def play(
     due_s = path.sent_s + delay_s
     looks_s = np.empty(0) if looks_s is None else looks_s
     sent = seen = 0
-    frames = np.empty((kinematics.FRAMES, 4, 4))
+    model, joints = world.model, world.model.dof
+    frames = model.frames()
     while (now_s := world.time_s - begin_s) < path.t_s[-1] + _TAIL_S:
         while look is not None and seen < len(looks_s) and looks_s[seen] <= now_s + 1e-6:
             look(seen)
@@ -151,24 +150,22 @@ def play(
             arm.send(path.commands[sent])
             sent += 1
         q, _ = world.joints()
-        kinematics.forward(q, frames)
-        rows.append((now_s, *frames[kinematics.TIP, :3, 3], *q[:7], q[7] + q[8]))
+        model.forward(q, frames)
+        rows.append((now_s, *frames[model.tip, :3, 3], *q[:joints], model.opening(q)))
         world.advance(1)
     table = np.array(rows)
-    return Played(table[:, 0], table[:, 1:4], table[:, 4:11], table[:, 11])
+    return Played(table[:, 0], table[:, 1:4], table[:, 4:-1], table[:, -1])
 
 
 def bare_start(world: Any, arm: Any, path: Recorded) -> None:
     """The arm where it was when the recording began, at rest, and nothing on the table."""
-    from handful_twin import kinematics
-    from handful_twin.world import FINGER_MAX_M, Motors
+    from handful_twin.world import Motors
 
-    q_rad, _ = kinematics.solve_down(
-        kinematics.Q_HOME_RAD, path.p_BT_m[0], path.start.yaw_rad, 200, 1e-9
-    )
+    model = world.model
+    q_rad, _ = model.solve_down(model.home_rad, path.p_BT_m[0], path.start.yaw_rad, 200, 1e-9)
     if path.q_rad is not None and path.q_rad.shape[1] == len(q_rad):
         q_rad = path.q_rad[0].copy()
-    world.reset(q_rad, float(np.clip(path.gripper_m[0], 0.0, 2.0 * FINGER_MAX_M)), {})
+    world.reset(q_rad, float(np.clip(path.gripper_m[0], 0.0, model.opening_m)), {})
     world.command(Motors(q_rad, float(path.start.gripper_m)))
     world.advance_until(_SETTLE_S)
     arm.send(path.start)

@@ -141,19 +141,18 @@ class _Eyes:
 
     def __init__(self, world: Any) -> None:
         import pybullet
-        from handful_twin import kinematics
 
-        self._world, self._bullet, self._kinematics = world, pybullet, kinematics
-        self._frames = np.empty((kinematics.FRAMES, 4, 4))
-        self._jacobian = np.empty((6, kinematics.JOINTS))
+        self._world, self._bullet, self._model = world, pybullet, world.model
+        self._frames = world.model.frames()
+        self._jacobian = np.empty((6, world.model.dof))
         self._free = set(world.bodies.values())
 
     def look(self) -> tuple[float, float]:
         """(speed of the tip [m/s], force between the arm's side and what stands fast [N]), now."""
         q_rad, velocity = self._world.joints()
-        self._kinematics.forward(q_rad, self._frames)
-        self._kinematics.jacobian(self._frames, self._jacobian)
-        v_m_s: NDArray[np.float64] = self._jacobian[:3] @ velocity[:7]
+        self._model.forward(q_rad, self._frames)
+        self._model.jacobian(self._frames, self._jacobian)
+        v_m_s: NDArray[np.float64] = self._jacobian[:3] @ velocity[: self._model.dof]
         return float(np.linalg.norm(v_m_s)), self._force_n()
 
     def _force_n(self) -> float:
