@@ -1,6 +1,7 @@
 """The fast convolution against torch's own, in values and in every gradient."""
 
 import os
+import warnings
 
 import pytest
 import torch
@@ -109,3 +110,16 @@ def test_a_forked_child_has_threads_of_its_own():
         assert os.waitpid(child, 0)[1] == 0
     finally:
         torch.set_num_threads(before)
+
+
+def test_a_trace_of_one_picture_does_not_ask_for_its_size() -> None:
+    layer = torch.nn.Conv2d(32, 32, 3).to(memory_format=torch.channels_last)
+
+    def seen(x: torch.Tensor) -> torch.Tensor:
+        return x + 1.0 if winograd.fits(x, layer) else x
+
+    picture = torch.rand(1, 32, 40, 40).to(memory_format=torch.channels_last)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", torch.jit.TracerWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.jit.trace(seen, (picture,), check_trace=False)
