@@ -75,6 +75,9 @@ def collect(**given: Any) -> None:
     commands.collect_command(_ask(given))
 
 
+cli.add_command(pretrain)
+
+
 @cli.command(short_help="Learn the task by trial and error.")
 @settings_options
 @run_option
@@ -297,7 +300,7 @@ def robot_demo(**given: Any) -> None:
     commands.robot_demo_command(given)
 
 
-for command in (pretrain, validate, data, teleop, reward):
+for command in (validate, data, teleop, reward):
     cli.add_command(command)
 register(cli)
 

@@ -86,7 +86,7 @@ class TestErrors:
             (["--set", "agent.batch_size=many"], "batch_size"),
             (["--set", "magic.wand=1"], "no such group of settings; there are: agent, rig, twin"),
             (["--set", "batch_size=4"], "expected GROUP.KEY=VALUE"),
-            (["--set", "train.steps=0"], "steps"),
+            (["--set", "train.steps=-1"], "steps"),
             (["--set", "rig.observe.image_px=32"], "this agent needs"),
             (["--set", "agent.cameras=[nose]"], "the rig has no camera 'nose'; it has: third"),
             (["--agent", "state"], "learns from the state alone"),
@@ -111,7 +111,7 @@ class TestErrors:
 
     def test_a_demo_that_cannot_begin_moves_nothing(self, tmp_path: Path) -> None:
         (tmp_path / "demo").mkdir()
-        refused(handful("demo", "--run", str(tmp_path / "demo"), "--set", "train.steps=0"))
+        refused(handful("demo", "--run", str(tmp_path / "demo"), "--set", "train.steps=-1"))
         assert [path.name for path in tmp_path.iterdir()] == ["demo"]
 
     def test_pretraining_without_demonstrations(self, tmp_path: Path) -> None:

@@ -380,7 +380,7 @@ class TestVerdict:
             ({"probes": {"cube": sight.Probe(0.058, 0.12, 0.08)}}, "doubtful"),
             ({"probes": {"cube": sight.Probe(0.10, 0.12, 0.11)}}, "bad"),
             ({"probes": {"cube": sight.Probe(0.03, 0.12, 0.02)}}, "bad"),
-            ({"hits": 0.5}, "doubtful"),
+            ({"hits": 0.4}, "doubtful"),
             ({"hits": 0.02}, "bad"),
             ({"hits": None}, "good"),
             ({"blind": ("wrist",)}, "bad"),

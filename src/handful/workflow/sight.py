@@ -23,7 +23,7 @@ BATCH, DRAWS = 64, 20
 """Held-out moments in one contrastive question, and how many are asked."""
 GOOD_RATIO, BAD_RATIO = 0.45, 0.60
 """Probe error over that of the mean: at most for good, at least for bad. docs/pretraining.md."""
-GOOD_HITS, BAD_HITS = 0.55, 0.30
+GOOD_HITS, BAD_HITS = 0.50, 0.30
 """Share of moments known again: at least for good, at most for bad."""
 LEAST_CHANGE = 1.0
 """Grey levels by which an eighth of a camera's picture must vary over all moments, on average."""
