@@ -18,6 +18,9 @@ _MIX_1 = uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = uint64(0x94D049BB133111EB)
 _1, _8, _11, _16, _24, _27, _30, _31, _32 = (uint64(n) for n in (1, 8, 11, 16, 24, 27, 30, 31, 32))
 _BYTE = uint64(0xFF)
+#: Every other byte and pair of bytes, for sums within both halves of a number at once.
+_BYTES, _PAIRS = uint64(0x00FF00FF00FF00FF), uint64(0x0000FFFF0000FFFF)
+_BLOCK = 1024  # pixels
 _MEAN = 4 * 127.5
 #: Of the sum of four uniform bytes: variance (256^2 - 1) / 12 each.
 _PER_SIGMA = 1.0 / math.sqrt(4.0 * (256.0**2 - 1.0) / 12.0)
@@ -69,16 +72,24 @@ def _normals(start, moment, out):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _expose(pixels, table, sigma, start, moment, out):  # type: ignore[no-untyped-def]
+    """Stage by stage, each a loop that becomes vectors, over blocks that stay in the cache."""
     z = _stream(start, moment)
-    for p in range(len(pixels)):
-        for c in range(3):
-            if (3 * p + c) % 2 == 0:
-                z += _GOLDEN
-                bits = _mixed(z)
-            else:
-                bits = bits >> _32  # two numbers from each mix
-            value = table[c, pixels[p, c]] + sigma * _normal(bits) + 0.5
-            out[p, c] = np.uint8(min(max(value, 0.0), 255.0))
+    sums, tones = np.empty(3 * _BLOCK // 2, np.uint64), np.empty((_BLOCK, 3))
+    grain, flat = sums.view(np.uint32), tones.reshape(-1)
+    for first in range(0, len(pixels), _BLOCK):
+        block, to = pixels[first : first + _BLOCK], out[first : first + _BLOCK].reshape(-1)
+        for k in range((len(to) + 1) // 2):  # two numbers from each mix: sums of four bytes
+            z += _GOLDEN
+            bits = _mixed(z)
+            bits = (bits & _BYTES) + ((bits >> _8) & _BYTES)
+            sums[k] = (bits & _PAIRS) + ((bits >> _16) & _PAIRS)
+        for p in range(len(block)):
+            for c in range(3):
+                tones[p, c] = table[c, block[p, c]]
+        for i in range(len(to)):
+            value = flat[i] + sigma * ((float(grain[i]) - _MEAN) * _PER_SIGMA) + 0.5
+            value = 0.0 if value < 0.0 else value
+            to[i] = np.uint8(255.0 if value > 255.0 else value)
 
 
 def rank(start: int, k: int) -> float:
