@@ -3,13 +3,16 @@
 Cameras: lens, place, joint offsets, blur and noise drawn anew for each, a camera on the hand and
 one beside the arm in turn. Latency: hidden delays of commands and pictures, noisy joints and
 pixels, arms of different stiffness. Identification: hidden gains, delay and finger speed, found
-from the log of demonstrations, judged on others. Nothing here depends on the machine's speed. Run
-it as a script; ``--json`` writes what docs/calibration.md quotes.
+from the log of demonstrations, judged on others. Friction: hidden motors and a table of half and
+of twice the friction, found from pulls of a box, judged by the box's path in others. Nothing here
+depends on the machine's speed. Run it as a script; ``--json`` writes what docs/calibration.md
+quotes.
 """
 
 import argparse
+import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,21 +27,30 @@ from handful_twin.tasks import make_task
 from handful.config import load
 from handful.rig.board import BoardSettings
 from handful.rig.calibration import Calibration
-from handful.rig.episodes import EpisodeLog
+from handful.rig.episodes import Episode, EpisodeLog
 from handful.rig.geometry import exp, invert, log_so3
 from handful.rig.settings import RigSettings
 from handful.workflow.calibrate import measure, read_views
 from handful.workflow.calibrate_capture import capture
 from handful.workflow.calibrate_cell import BoardCell, HiddenCell, shipped
 from handful.workflow.identify import identify
+from handful.workflow.identify_friction import fit_friction, make_stage, slides
 from handful.workflow.identify_path import Recorded, recorded
 from handful.workflow.latency import record
 from handful.workflow.latency_cell import LiveCell
 from handful.workflow.latency_fit import estimate
+from handful.workflow.recipe import Options, resolve
 from handful.workflow.replay_in_twin import find_episode
 from handful.workflow.results import commit, machine, versions, write_json
 
-BARS = {"camera_mm": 5.0, "camera_deg": 0.5, "delay_ms": 10.0, "path_error_ratio": 0.5}
+BARS = {
+    "camera_mm": 5.0,
+    "camera_deg": 0.5,
+    "delay_ms": 10.0,
+    "path_error_ratio": 0.5,
+    "friction_factor": 1.25,
+    "friction_error_ratio": 0.5,
+}
 _FRAMES = ("panda_link0", "panda_hand")
 
 
@@ -141,14 +153,8 @@ def identifications(count: int, fitted: int, apart: int) -> list[dict[str, Any]]
     """Hidden motors found from ``fitted`` demonstrations of lift, judged on ``apart`` others."""
     found = []
     for k in range(count):
-        rng = np.random.default_rng([k, 41])
-        hidden = {
-            "position_gain": float(np.exp(rng.uniform(np.log(0.02), np.log(0.3)))),
-            "velocity_gain": float(rng.uniform(0.5, 1.0)),
-            "finger_speed_m_s": float(rng.uniform(0.03, 0.15)),
-            "delay.command_s": float(rng.uniform(0.02, 0.15)),
-        }
-        paths = _recordings(hidden, fitted + apart)
+        hidden = _hidden_motors(k)
+        paths = [path for _, path in _recordings("lift", hidden, fitted + apart)]
         result = identify(paths[:fitted], paths[fitted:], load(TwinSettings, "twin"), seed=k)
         assert result.held_before is not None and result.held_after is not None
         found.append(
@@ -167,12 +173,57 @@ def identifications(count: int, fitted: int, apart: int) -> list[dict[str, Any]]
     return found
 
 
-def _recordings(hidden: dict[str, float], count: int) -> list[Recorded]:
+def frictions(
+    values: Sequence[float], motors: int, fitted: int, apart: int
+) -> list[dict[str, Any]]:
+    """A hidden table under hidden motors, found from pulls of a box; judged on ``apart`` others."""
+    found = []
+    for k, friction in ((k, friction) for k in range(motors) for friction in values):
+        hidden = {**_hidden_motors(k), "table_friction": friction}
+        both = _recordings("pull", hidden, fitted + apart)
+        paths = [path for _, path in both]
+        arm = identify(paths[:fitted], [], load(TwinSettings, "twin"), k, starts=8, refinements=24)
+        delay_s = arm.values.pop("delay.command_s")
+        recipe = resolve(Options(task="pull"))
+        recipe = replace(recipe, twin=recipe.twin.model_copy(update=arm.values))
+        stage = make_stage(recipe)
+        try:
+            slid = [slides([one], [path], stage, "pull")[0] for one, path in both]
+            result = fit_friction(slid[:fitted], slid[fitted:], recipe, stage, delay_s)
+        finally:
+            stage.close()
+        assert result.held_before is not None and result.held_after is not None
+        found.append(
+            {
+                "hidden": hidden,
+                "found": result.table_friction,
+                "factor": result.table_friction / friction,
+                "alike": [result.low, result.high],
+                "before_mm": 1000.0 * result.held_before.mean_m,
+                "after_mm": 1000.0 * result.held_after.mean_m,
+                "ratio": result.held_after.mean_m / result.held_before.mean_m,
+            }
+        )
+        print(found[-1], flush=True)
+    return found
+
+
+def _hidden_motors(k: int) -> dict[str, float]:
+    rng = np.random.default_rng([k, 41])
+    return {
+        "position_gain": float(np.exp(rng.uniform(np.log(0.02), np.log(0.3)))),
+        "velocity_gain": float(rng.uniform(0.5, 1.0)),
+        "finger_speed_m_s": float(rng.uniform(0.03, 0.15)),
+        "delay.command_s": float(rng.uniform(0.02, 0.15)),
+    }
+
+
+def _recordings(task: str, hidden: dict[str, float], count: int) -> list[tuple[Episode, Recorded]]:
     """Demonstrations of a hidden twin, through a log and back."""
     rig = load(RigSettings, "rig")
-    env = make_env("lift", rig, load(TwinSettings, "twin", {**hidden, "antialias": 1}))
+    env = make_env(task, rig, load(TwinSettings, "twin", {**hidden, "antialias": 1}))
     with tempfile.TemporaryDirectory() as folder:
-        log = EpisodeLog(folder, env.spec, {"task": "lift"})
+        log = EpisodeLog(folder, env.spec, {"task": task})
         for seed in range(count):
             actor, last = Demonstrator(env, 0.3, seed), False
             observation = env.reset(seed)
@@ -184,7 +235,8 @@ def _recordings(hidden: dict[str, float], count: int) -> list[Recorded]:
                 observation, last = step.next_observation, step.last
             log.end()
         env.close()
-        return [recorded(find_episode(path), rig) for path in sorted(Path(folder).glob("*.log"))]
+        episodes = [find_episode(path) for path in sorted(Path(folder).glob("*.log"))]
+        return [(episode, recorded(episode, rig)) for episode in episodes]
 
 
 def main() -> None:
@@ -195,11 +247,30 @@ def main() -> None:
     parser.add_argument("--views", type=int, default=20, help="pictures a camera")
     parser.add_argument("--repeat", type=int, default=4, help="repetitions of a latency")
     parser.add_argument("--twins", type=int, default=4, help="hidden twins to identify")
+    parser.add_argument("--tables", type=int, default=3, help="hidden motors, each on two tables")
+    parser.add_argument(
+        "--only",
+        choices=["cameras", "latency", "identify", "friction"],
+        help="measure this anew and leave the rest as --json has it",
+    )
     given, code = parser.parse_args(), commit()  # before anybody changes a file
     cases = [(0.0, 0.03, 0.3), (0.04, 0.05, 0.1), (0.083, 0.061, 0.1), (0.137, 0.1, 0.035)]
-    seen = cameras(given.cameras, given.views)
-    delays = latencies(cases, given.repeat)
-    twins = identifications(given.twins, 3, 2)
+    if given.only and not given.json:
+        parser.error("--only leaves the rest as the file of --json has it: say which")
+    old = json.loads(given.json.read_text()) if given.only else {}
+    measures: dict[str, Callable[[], list[dict[str, Any]]]] = {
+        "cameras": lambda: cameras(given.cameras, given.views),
+        "latency": lambda: latencies(cases, given.repeat),
+        "identify": lambda: identifications(given.twins, 3, 2),
+        "friction": lambda: frictions((0.5, 2.0), given.tables, 5, 3),
+    }
+    anew = [name for name in measures if given.only in (None, name)]
+    found = {name: run() if name in anew else old[name] for name, run in measures.items()}
+    commits = {
+        name: code if name in anew else old.get("commits", {}).get(name, old["commit"])
+        for name in measures
+    }
+    seen, delays, twins, tables = found.values()
     late = [abs(one["command_error_ms"]) for one in delays]
     late += [abs(one["delay_error_ms"]) for one in twins]
     ages = [abs(value) for one in delays for value in one["picture_error_ms"].values()]
@@ -208,17 +279,20 @@ def main() -> None:
         "camera_deg": max(one["error_deg"] for one in seen),
         "delay_ms": max([*late, *ages]),
         "path_error_ratio": max(one["ratio"] for one in twins),
+        "friction_factor": max(max(one["factor"], 1.0 / one["factor"]) for one in tables),
+        "friction_error_ratio": max(one["ratio"] for one in tables),
     }
     numbers = {
         "bars": BARS,
         "worst": worst,
         "held": {name: worst[name] <= BARS[name] for name in BARS},
-        "cameras": seen,
-        "latency": delays,
-        "identify": twins,
-        "settings": {key: value for key, value in vars(given).items() if key != "json"},
+        **found,
+        "settings": {
+            key: value for key, value in vars(given).items() if key not in ("json", "only")
+        },
         "command": "python benchmarks/bench_round_trip.py --json docs/results/round_trip.json",
         "commit": code,
+        "commits": commits,
         "machine": machine(),
         "versions": versions(),
     }

@@ -59,6 +59,7 @@ class TwinSettings(Settings):
     velocity_gain: float = Field(default=1.0, gt=0.0, le=1.0)
     grip_force_n: float = Field(default=20.0, gt=0.0, le=70.0)
     finger_speed_m_s: float = Field(default=0.1, gt=0.0)
+    table_friction: float = Field(default=1.0, gt=0.0, le=10.0)
     renderer: Literal["fast", "tiny", "egl", "auto"] = "fast"
     visuals: Literal["hulls", "full"] = "hulls"
     antialias: int = Field(default=2, ge=1, le=4)

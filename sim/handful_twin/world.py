@@ -88,7 +88,9 @@ class World:
         self.model = arm_model(settings.arm)
         self.arm, self.links, self.arm_joints, self.finger_joints = add_arm(self.client, self.model)
         self._all_joints = self.arm_joints + self.finger_joints
-        self.table = self._add_box(TABLE_SIZE_M, 0.0, (0.62, 0.56, 0.50), TABLE_CENTRE_M)
+        self.table = self._add_box(
+            TABLE_SIZE_M, 0.0, (0.62, 0.56, 0.50), TABLE_CENTRE_M, settings.table_friction
+        )
         self.bodies: dict[str, int] = {}
         self.frames: dict[str, Carrier] = {}
         for name, thing in things.items():

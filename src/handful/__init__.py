@@ -175,6 +175,7 @@ How a run is conducted
     workflow.replay_in_twin_run  what replay and identify do
     workflow.similarity      how alike pictures are, light apart
     workflow.identify        delay, gains and fingers fitted to recorded episodes
+    workflow.identify_friction  the table's friction, fitted to where a thing slid
     workflow.identify_path   an episode as commands and measurements over time
     workflow.twin_overrides  the twin's settings with measured values in them
     workflow.bench           the door to ``benchmarks/``

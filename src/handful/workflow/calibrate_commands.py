@@ -292,12 +292,17 @@ def replay(**given: Any) -> None:
     show_default=True,
     help="Simulations an episode to refine the best of them.",
 )
+@click.option(
+    "--friction/--no-friction",
+    default=None,
+    help="Also the table's friction, or refuse.  [default: where a thing is seen to slide]",
+)
 @_episode_settings
 @_SET_RUN
 @output_options
 def identify(**given: Any) -> None:
-    """Find the command delay, motor gains and finger speed under which the twin does what EPISODES
-    did.
+    """Find the command delay, motor gains, finger speed and table friction under which the twin
+    does what EPISODES did.
 
     EPISODES are log files, or folders of them; three to ten short ones that move a lot are enough.
     The same seed gives the same numbers. Shows the path error before and after, on episodes kept

@@ -8,7 +8,8 @@ the opening alone, because nothing else depends on it. As SIMPLER does for other
 2024, system identification of the controller).
 
 In Bullet a motor is a velocity constraint: friction in a joint shows as nothing until the motor's
-force is used up, and is one with the gains here. Friction of a grasp is not to be had from paths.
+force is used up, and is one with the gains here. The table's is fitted in ``identify_friction``;
+friction of a grasp is not to be had from paths.
 """
 
 from collections.abc import Callable

@@ -6,7 +6,7 @@ of the arm's own state where the log has them, seconds since the first one; a co
 sent at the observation it answers, so its way through policy and guard counts as command delay.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -157,15 +157,19 @@ def play(
     return Played(table[:, 0], table[:, 1:4], table[:, 4:-1], table[:, -1])
 
 
-def bare_start(world: Any, arm: Any, path: Recorded) -> None:
-    """The arm where it was when the recording began, at rest, and nothing on the table."""
+def bare_start(
+    world: Any, arm: Any, path: Recorded, poses: Mapping[str, Any] | None = None
+) -> None:
+    """The arm where it was when the recording began, at rest, and only ``poses`` on the table.
+
+    poses: thing -> (p_BO_m (3,), quat_xyzw (4,))."""
     from handful_twin.world import Motors
 
     model = world.model
     q_rad, _ = model.solve_down(model.home_rad, path.p_BT_m[0], path.start.yaw_rad, 200, 1e-9)
     if path.q_rad is not None and path.q_rad.shape[1] == len(q_rad):
         q_rad = path.q_rad[0].copy()
-    world.reset(q_rad, float(np.clip(path.gripper_m[0], 0.0, model.opening_m)), {})
+    world.reset(q_rad, float(np.clip(path.gripper_m[0], 0.0, model.opening_m)), poses or {})
     world.command(Motors(q_rad, float(path.start.gripper_m)))
     world.advance_until(_SETTLE_S)
     arm.send(path.start)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from handful.workflow import charts, film
 from handful.workflow.charts import PALETTE, Series
 from handful.workflow.identify import Identified, PathError
+from handful.workflow.identify_friction import Friction
 from handful.workflow.identify_path import Played, Recorded
 from handful.workflow.replay_in_twin import Gap
 from handful.workflow.report_frame import figure, page, section
@@ -60,7 +61,13 @@ def replay_page(gap: Gap) -> str:
     return page(f"handful: replay of {gap.recorded.name}", body)
 
 
-def identify_page(found: Identified, shown: Recorded, before: Played, after: Played) -> str:
+def identify_page(
+    found: Identified,
+    shown: Recorded,
+    before: Played,
+    after: Played,
+    friction: Friction | str = "not asked for",
+) -> str:
     """What identification changed, on one of the episodes that were kept apart where there are."""
     kept = found.held_before is not None
     first, last = found.held_before or found.before, found.held_after or found.after
@@ -70,12 +77,6 @@ def identify_page(found: Identified, shown: Recorded, before: Played, after: Pla
         + (f"judged on {len(found.held_out)} others. " if kept else "judged on the same. ")
         + f"{found.simulations} simulations.",
     )
-    rows = "".join(
-        f"<tr><td>{escape(name)}</td>"
-        + "".join(f"<td>{1000 * value:.2f}</td>" for value in vars(error).values())
-        + "</tr>"
-        for name, error in _errors(found)
-    )
     values = "".join(
         f"<tr><td>{escape(key)}</td><td>{value:g}</td></tr>" for key, value in found.values.items()
     )
@@ -84,8 +85,7 @@ def identify_page(found: Identified, shown: Recorded, before: Played, after: Pla
         section(
             "Tool path error [mm]",
             "Without feedback, at the moments of measurement.",
-            "<table><tr><th></th><th>mean</th><th>95 %</th><th>largest</th><th>rms</th></tr>"
-            f"{rows}</table>",
+            _error_table(found),
         ),
         section("What was found", "Settings of the twin.", f"<table>{values}</table>"),
         section(
@@ -93,6 +93,7 @@ def identify_page(found: Identified, shown: Recorded, before: Played, after: Pla
             f"Episode {shown.name}, in the arm's base frame.",
             *path_figures(shown, [("before", before), ("after", after)]),
         ),
+        _rubbing(friction),
         "<footer>handful identify</footer>",
     ]
     return page("handful: identification of the twin", body)
@@ -144,7 +145,36 @@ def _header(title: str, lead: str) -> str:
     )
 
 
-def _errors(found: Identified) -> list[tuple[str, PathError]]:
+def _rubbing(friction: Friction | str) -> str:
+    if isinstance(friction, str):
+        return section("Friction", f"Not fitted: {escape(friction)}.")
+    curve = [Series("error", [(x, 1000.0 * y) for x, y in friction.curve], PALETTE[2], dots=True)]
+    svg = charts.line_chart(curve, x_label="friction of the table", y_label="[mm]", height=220)
+    return section(
+        f"Path error of {escape(friction.thing)} [mm]",
+        f"On the table, in {len(friction.episodes)} fitted episodes in which it slid and "
+        f"{len(friction.held_out)} kept apart; motors and delay are the fitted ones throughout, "
+        f"friction alone differs. Found: {friction.table_friction:g}; from {friction.low:.2f} to "
+        f"{friction.high:.2f} the error is at most half as much again.",
+        _error_table(friction),
+        figure(svg, "Mean distance of the twin's thing from the recorded one [mm]"),
+    )
+
+
+def _error_table(found: Identified | Friction) -> str:
+    rows = "".join(
+        f"<tr><td>{escape(name)}</td>"
+        + "".join(f"<td>{1000 * value:.2f}</td>" for value in vars(error).values())
+        + "</tr>"
+        for name, error in _errors(found)
+    )
+    return (
+        "<table><tr><th></th><th>mean</th><th>95 %</th><th>largest</th><th>rms</th></tr>"
+        f"{rows}</table>"
+    )
+
+
+def _errors(found: Identified | Friction) -> list[tuple[str, PathError]]:
     rows = [("fitted episodes, before", found.before), ("fitted episodes, after", found.after)]
     if found.held_before is not None and found.held_after is not None:
         rows += [("kept apart, before", found.held_before), ("kept apart, after", found.held_after)]

@@ -1,5 +1,6 @@
 """What ``handful replay`` and ``handful identify`` do between their options and their last line."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,11 +8,12 @@ from handful.rig.episodes import Episode
 from handful.rig.playback import episode_files
 from handful.workflow.console import Console
 from handful.workflow.errors import RunError
-from handful.workflow.identify import Identified, PathError, Simulator
+from handful.workflow.identify import RANGES, Identified, PathError, Simulator
 from handful.workflow.identify import identify as fit
-from handful.workflow.identify_path import recorded
+from handful.workflow.identify_friction import Friction, fit_friction, make_stage, slides
+from handful.workflow.identify_path import Recorded, recorded
 from handful.workflow.process import hush
-from handful.workflow.recipe import Options
+from handful.workflow.recipe import Options, Recipe
 from handful.workflow.replay_in_twin import find_episode, recipe_of, replay
 from handful.workflow.replay_in_twin_page import identify_page, replay_page
 from handful.workflow.results import commit, write_json, write_text
@@ -75,6 +77,10 @@ def identify_command(given: dict[str, Any]) -> None:
             given["refinements"],
             bar,
         )
+    friction = _friction(given, recipe, episodes, paths, apart, found, console)
+    if isinstance(friction, Friction):
+        values = {**found.values, "table_friction": friction.table_friction}
+        found = replace(found, values=values)
     source = given.get("twin") or "twin"
     notes = [
         f"{source} fitted to {len(fitted)} episodes by handful identify, commit {commit()};",
@@ -82,24 +88,75 @@ def identify_command(given: dict[str, Any]) -> None:
         f"{_words(found.held_after or found.after)} after"
         + (f", on {len(judged)} others:" if judged else ":"),
     ]
+    if isinstance(friction, Friction):
+        notes.insert(1, _friction_words(friction) + ";")
     write_twin(source, found.values, given["out"], notes)
-    _tell(console, found, given["out"])
+    _tell(console, found, friction, given["out"])
     if given.get("page"):
         shown = (judged or fitted)[0]
         simulator = Simulator(recipe.twin)
         try:
             before = simulator.play(shown, {})
-            gains = {key: value for key, value in found.values.items() if "." not in key}
+            gains = _motors(found)
             after = simulator.play(shown, gains, found.values["delay.command_s"])
         finally:
             simulator.close()
-        write_text(given["page"], identify_page(found, shown, before, after))
+        write_text(given["page"], identify_page(found, shown, before, after, friction))
         console.say(str(given["page"]))
     if given.get("json_path"):
-        write_json(given["json_path"], {**found.numbers(), "commit": commit()})
+        rubbed = friction.numbers() if isinstance(friction, Friction) else {"not_fitted": friction}
+        write_json(given["json_path"], {**found.numbers(), "friction": rubbed, "commit": commit()})
 
 
-def _tell(console: Console, found: Identified, out: Path) -> None:
+def _friction(
+    given: dict[str, Any],
+    recipe: Recipe,
+    episodes: list[Episode],
+    paths: list[Recorded],
+    apart: int,
+    found: Identified,
+    console: Console,
+) -> Friction | str:
+    """The friction that fits once the motors do, or why there is none; raises it when asked for."""
+    if given.get("friction") is False:
+        return "not asked for"
+    fitted_twin = replace(recipe, twin=recipe.twin.model_copy(update=_motors(found)))
+    stage = make_stage(fitted_twin)
+    try:
+        slid = slides(episodes, paths, stage, recipe.task)
+        kept = {id(path) for path in paths[len(paths) - apart :]}
+        fitted = [slide for slide in slid if id(slide.path) not in kept]
+        judged = [slide for slide in slid if id(slide.path) in kept]
+        if not fitted:
+            fitted, judged = judged, []
+        with console.stages("friction") as bar:
+            return fit_friction(
+                fitted, judged, fitted_twin, stage, found.values["delay.command_s"], bar
+            )
+    except RunError as error:
+        if given.get("friction"):
+            raise
+        return str(error)
+    finally:
+        stage.close()
+
+
+def _motors(found: Identified) -> dict[str, float]:
+    """What was found of the arm itself, as settings of the twin."""
+    known = (*RANGES, "finger_speed_m_s")
+    return {key: value for key, value in found.values.items() if key in known}
+
+
+def _friction_words(friction: Friction) -> str:
+    first = friction.held_before or friction.before
+    last = friction.held_after or friction.after
+    return (
+        f"{friction.thing}'s path error mean {1000 * first.mean_m:.2f} mm before friction was "
+        f"fitted, {1000 * last.mean_m:.2f} mm after"
+    )
+
+
+def _tell(console: Console, found: Identified, friction: Friction | str, out: Path) -> None:
     for key, value in found.values.items():
         console.say(f"{key:22} {value:g}")
     console.say(f"fitted: before  {_words(found.before)}\n        after   {_words(found.after)}")
@@ -107,6 +164,13 @@ def _tell(console: Console, found: Identified, out: Path) -> None:
         console.say(
             f"others: before  {_words(found.held_before)}\n"
             f"        after   {_words(found.held_after)}"
+        )
+    if isinstance(friction, str):
+        console.say(f"friction: not fitted; {friction}")
+    else:
+        console.say(
+            f"friction: {friction.table_friction:g} on the table, {friction.low:.2f} to "
+            f"{friction.high:.2f} do nearly as well\n        {_friction_words(friction)}"
         )
     console.say(f"{out}: the twin with these; give it as --twin ({found.simulations} simulations)")
 
