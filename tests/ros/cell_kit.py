@@ -33,7 +33,7 @@ def quick_run(folder: Path) -> RunFolder:
     """Three demonstrations of lift and a policy that has hardly seen them."""
     run = RunFolder(folder)
     sets = [word for value in QUICK for word in ("--set", value)]
-    for command in (["collect", "--task", "lift", *sets], ["pretrain"]):
+    for command in (["collect", "--task", "lift", *sets], ["pretrain", "--no-report"]):
         code = "from handful.cli import main; main()"
         done = subprocess.run(
             [sys.executable, "-c", code, *command, "--run", str(folder)],

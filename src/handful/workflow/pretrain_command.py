@@ -12,6 +12,7 @@ from handful.workflow.curves import read_curve
 from handful.workflow.errors import RunError
 from handful.workflow.parts import Parts
 from handful.workflow.pretrain import make_ready
+from handful.workflow.process import one_thread
 from handful.workflow.progress import duration
 from handful.workflow.results import commit, machine, write_json, write_text
 from handful.workflow.run_folder import RunFolder, invocation
@@ -66,7 +67,9 @@ def report(
     where = paths or [held_out.record(parts, run)]
     moments = held_out.read(where, spec, sources, parts.recipe.rig)
     learner, extra = parts.load(run.pretrained)
-    seen = sight.assess(learner, parts.learner(spec), moments)
+    with one_thread():
+        seen = sight.assess(learner, parts.learner(spec), moments)
+        latents = sight.latents_of(learner, moments)
     values = {
         **seen.to_dict(),
         "agent": parts.recipe.agent_name,
@@ -79,7 +82,6 @@ def report(
         "machine": machine(),
     }
     write_json(run.pretraining, values)
-    latents = sight.latents_of(learner, moments)
     page = sight_page(run.path.name, values, sources, moments, latents, read_curve(run.curve))
     write_text(run.pretraining_page, page)
     console.say(f"what the encoder learned: {values['verdict']}")

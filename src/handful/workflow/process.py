@@ -42,6 +42,23 @@ def use_threads(count: int | None) -> int:
 
 
 @contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute on one thread for a while.
+
+    A single observation is many operators of microseconds. Where cores are busy, two threads that
+    wait for each other at every one of them take minutes for what takes one a second.
+    """
+    import torch
+
+    kept = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(kept)
+
+
+@contextmanager
 def hush() -> Iterator[None]:
     """Send what C libraries print to stderr nowhere: PyBullet greets on import."""
     sys.stderr.flush()
