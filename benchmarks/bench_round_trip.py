@@ -188,8 +188,11 @@ def frictions(
         recipe = replace(recipe, twin=recipe.twin.model_copy(update=arm.values))
         stage = make_stage(recipe)
         try:
-            slid = [slides([one], [path], stage, "pull")[0] for one, path in both]
-            result = fit_friction(slid[:fitted], slid[fitted:], recipe, stage, delay_s)
+            slid = slides([episode for episode, _ in both], paths, stage, "pull")
+            first = {id(path) for path in paths[:fitted]}  # where nothing slid, there is no slide
+            known = [slide for slide in slid if id(slide.path) in first]
+            apart_of = [slide for slide in slid if id(slide.path) not in first]
+            result = fit_friction(known, apart_of, recipe, stage, delay_s)
         finally:
             stage.close()
         assert result.held_before is not None and result.held_after is not None
@@ -198,6 +201,7 @@ def frictions(
                 "hidden": hidden,
                 "found": result.table_friction,
                 "factor": result.table_friction / friction,
+                "episodes": [len(known), len(apart_of)],
                 "alike": [result.low, result.high],
                 "before_mm": 1000.0 * result.held_before.mean_m,
                 "after_mm": 1000.0 * result.held_after.mean_m,
@@ -247,7 +251,7 @@ def main() -> None:
     parser.add_argument("--views", type=int, default=20, help="pictures a camera")
     parser.add_argument("--repeat", type=int, default=4, help="repetitions of a latency")
     parser.add_argument("--twins", type=int, default=4, help="hidden twins to identify")
-    parser.add_argument("--tables", type=int, default=3, help="hidden motors, each on two tables")
+    parser.add_argument("--tables", type=int, default=2, help="hidden motors, each on two tables")
     parser.add_argument(
         "--only",
         choices=["cameras", "latency", "identify", "friction"],
