@@ -266,7 +266,7 @@ def main() -> None:
         "cameras": lambda: cameras(given.cameras, given.views),
         "latency": lambda: latencies(cases, given.repeat),
         "identify": lambda: identifications(given.twins, 3, 2),
-        "friction": lambda: frictions((0.5, 2.0), given.tables, 5, 3),
+        "friction": lambda: frictions((0.5, 2.0), given.tables, 8, 6),
     }
     anew = [name for name in measures if given.only in (None, name)]
     found = {name: run() if name in anew else old[name] for name, run in measures.items()}
