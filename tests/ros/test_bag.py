@@ -116,7 +116,7 @@ def test_what_a_bag_says_about_its_cameras_goes_into_the_session(tmp_path) -> No
         for name in ("third", "wrist"):
             info = messages.camera_info(lens, 100.0, optical_frame(name))
             more.write(f"/{name}/color/camera_info", info, Time.from_sec(100.0))
-        placed = mounts({"third": ("base", X_BC)}, 99.0)
+        placed = mounts({"third": ("panda_link0", X_BC)}, 99.0)
         more.write("/tf_static", TFMessage(placed), Time.from_sec(101.0))
     bring(bag, tmp_path / "out")
     said = check(tmp_path / "out").meta["calibration"]
