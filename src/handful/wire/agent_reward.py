@@ -13,7 +13,7 @@ from handful.rig.camera import Camera
 from handful.rig.cell import Judge
 from handful.rig.reward import Hold, RewardSource, Told
 from handful.wire.node import Level
-from handful.workflow.recipe import Recipe
+from handful.workflow.recipe import Recipe, flatten
 from handful.workflow.reward_sources import make_source
 
 _MODE = "learn"
@@ -43,7 +43,7 @@ class AgentReward:
     ) -> None:
         self._judge, self._cameras, self._mode = judge, cameras, mode
         self._max_age_s = recipe.rig.observe.max_frame_age_s
-        over = {} if given is None else _flat(given)
+        over = {} if given is None else flatten(given)
         values = recipe.reward.model_dump(mode="json")
         reward = build(type(recipe.reward), values, name or "reward", over)
         self.recipe = replace(recipe, reward=reward)
@@ -82,14 +82,3 @@ class AgentReward:
 
     def _picture(self, camera: str, calibration: str) -> NDArray[np.uint8]:
         return self._cameras[camera].latest(self._max_age_s).pixels
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested parameters as dotted overrides, so that a key not given stays as the run has it."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat

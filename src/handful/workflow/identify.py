@@ -63,16 +63,15 @@ class Identified:
 
     def numbers(self) -> dict[str, Any]:
         """The same for JSON."""
-        errors = {
-            name: None if error is None else vars(error)
-            for name, error in (
-                ("before", self.before),
-                ("after", self.after),
-                ("held_before", self.held_before),
-                ("held_after", self.held_after),
-            )
-        }
-        return {**vars(self), **errors}
+        return as_numbers(self)
+
+
+def as_numbers(found: Any) -> dict[str, Any]:
+    """A result with ``PathError`` s in it (``before``, ``held_after`` ...) for JSON."""
+    return {
+        name: vars(value) if isinstance(value, PathError) else value
+        for name, value in vars(found).items()
+    }
 
 
 class Simulator:

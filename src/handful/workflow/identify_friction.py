@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from handful.rig.episodes import Episode
 from handful.workflow.errors import RunError
-from handful.workflow.identify import PathError
+from handful.workflow.identify import PathError, as_numbers
 from handful.workflow.identify_path import Recorded, bare_start, play
 from handful.workflow.recipe import Recipe
 
@@ -79,16 +79,7 @@ class Friction:
 
     def numbers(self) -> dict[str, Any]:
         """The same for JSON."""
-        errors = {
-            name: None if error is None else vars(error)
-            for name, error in (
-                ("before", self.before),
-                ("after", self.after),
-                ("held_before", self.held_before),
-                ("held_after", self.held_after),
-            )
-        }
-        return {**vars(self), **errors}
+        return as_numbers(self)
 
 
 def places(episode: Episode) -> dict[str, Array]:
