@@ -91,6 +91,7 @@ def test_every_shipped_profile_can_be_built() -> None:
         ),
         ("rad", {"encoder__trained_by": "contrast"}, "needs contrast.weight above 0"),
         ("curl", {"contrast__double_step": True}, "needs contrast.sequential: true"),
+        ("curl", {"contrast__own_step": True, "contrast__sequential": True}, "step of its own"),
         ("drq", {"encoder__delta_orthogonal": True}, "two ways to start one weight"),
         ("curl", {"state_augment__kind": "amplitude"}, "needs proprioception: true"),
         ("curl", {"cameras": []}, "contrast.weight, augment.kind needs pictures; see config/agent"),

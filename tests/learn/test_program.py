@@ -21,6 +21,7 @@ PROFILES: dict[str, dict[str, Any]] = {
         "contrast__double_step": True,
         "augment__official_crop_range": True,
     },
+    "curl_own": {"contrast__own_step": True, "contrast__double_step": True},
     "lean": {"contrast__until_step": 8, "clone__weight": 0.5, "clone__anneal_steps": 30},
     "frozen": {"critic__count": 3, "critic__subsample": 2, "frame_stack": 2},
     "drq": {"augment__target_views": 2, "augment__loss_views": 2},
@@ -31,7 +32,10 @@ PROFILES: dict[str, dict[str, Any]] = {
 
 
 def learner_of(name: str) -> tuple[Learner, ColourWorld]:
-    profile = settings(name.removesuffix("_as_released"), **({**_base(name), **PROFILES[name]}))
+    profile = settings(
+        name.removesuffix("_as_released").removesuffix("_own"),
+        **({**_base(name), **PROFILES[name]}),
+    )
     cameras = ("third", "wrist") if name in ("curl", "frozen") else ("third",)
     shapes = spec(profile, () if profile.from_state else cameras)
     learner, world = Learner(profile, shapes, seed=3, device="cpu"), ColourWorld(shapes, 5)

@@ -194,6 +194,27 @@ def test_joint_backward_is_the_sum_of_the_published_gradients(weight):
         _close(moment / 0.1, peer.W.grad, "gradient of W")
 
 
+def test_with_its_own_step_each_loss_moves_the_eye_by_its_own_published_gradient():
+    """One forward, two gradients at the same parameters, each in the moments of its own Adam."""
+    agent = _agent(own_step=True, double_step=True)
+    peer, noise = _peer(agent), _Noise()
+    [(ours, theirs)] = _batches(1)
+    metrics = agent._update_critic(ours, agent.encoder(ours.obs), 1.0)
+    eye = _eye(agent.encoder.towers["third"], agent.critic.latent, peer.critic.encoder)
+    losses = {"critic": peer.critic_loss(theirs, noise()), "contrast": peer.contrast_loss(theirs)}
+    for name, loss in losses.items():
+        _close(metrics["q_loss" if name == "critic" else "contrast_loss"], loss, name)
+        peer.critic.zero_grad()
+        loss.backward()
+        for optimizer in (name,) if name == "critic" else (name, "encoder"):
+            state = agent.optimizers[optimizer].state
+            for own, published in eye:
+                moment = state[own]["exp_avg"] / 0.1
+                _close(moment, published.grad, f"{optimizer}: gradient {tuple(own.shape)}")
+    moment = agent.optimizers["contrast"].state[agent.bilinear.weight]["exp_avg"]
+    _close(moment / 0.1, peer.W.grad, "gradient of W")
+
+
 def test_actor_step_leaves_the_eye_alone_and_agrees():
     agent = _agent()
     peer, noise = _peer(agent), _Noise()

@@ -176,18 +176,21 @@ class Agent(nn.Module):
         if views > 1:  # DrQ's code adds up the views' errors
             q_loss = q_loss * views
         metrics = {"q_loss": q_loss.detach(), "q_mean": q.detach().mean(), "target": target.mean()}
-        loss = q_loss
+        loss, own = q_loss, None
         if contrast > 0.0:
             logits = self.bilinear(visual[: len(batch.action)], self._keys(batch))
             nce = info_nce(logits)
-            loss = loss + contrast * nce
             metrics |= {"contrast_loss": nce.detach(), "contrast_hits": hit_rate(logits)}
             self.optimizers["contrast"].zero_grad(set_to_none=True)
+            if self.settings.contrast.own_step:
+                own = self._of_contrast(contrast * nce, critic_follows=True)
+            else:
+                loss = loss + contrast * nce
         self.optimizers["critic"].zero_grad(set_to_none=True)
         loss.backward()
         self.optimizers["critic"].step()
         if contrast > 0.0:
-            self._step_bilinear()
+            self._step_contrast(own)
         return metrics
 
     @torch.no_grad()
@@ -259,12 +262,7 @@ class Agent(nn.Module):
         query = self.critic.latent.visual(seen)
         logits = self.bilinear(query, self._keys(batch))
         loss = self.settings.contrast.weight * info_nce(logits)
-        for name in ("encoder", "contrast"):
-            self.optimizers[name].zero_grad(set_to_none=True)
-        loss.backward()
-        if self.settings.contrast.double_step:
-            self.optimizers["encoder"].step()
-        self.optimizers["contrast"].step()
+        self._step_contrast(self._of_contrast(loss))
         return {"contrast_loss": loss.detach(), "contrast_hits": hit_rate(logits)}
 
     def _first_view(self, batch: TensorBatch, seen: Pictures) -> Pictures:
@@ -278,12 +276,26 @@ class Agent(nn.Module):
         assert batch.positive is not None
         return self.target_critic.latent.visual(self._see(self.target_encoder, batch.positive))
 
-    def _step_bilinear(self) -> None:
-        """In a joint backward the eye is stepped by the critic's optimiser; only W is left."""
-        optimizer = self.optimizers["contrast"]
-        for parameter in (*self.encoder.parameters(), *self.critic.latent.parameters()):
-            parameter.grad = None
-        optimizer.step()
+    def _of_contrast(self, loss: Tensor, critic_follows: bool = False) -> list[Tensor]:
+        """Gradients of the contrast alone, of all that its own optimiser holds."""
+        grads = torch.autograd.grad(loss, self._contrasted(), retain_graph=critic_follows)
+        return [*grads]
+
+    def _contrasted(self) -> list[nn.Parameter]:
+        groups = self.optimizers["contrast"].param_groups
+        return [parameter for group in groups for parameter in group["params"]]
+
+    def _step_contrast(self, own: list[Tensor] | None) -> None:
+        """By the contrast's gradient; without one of its own, W alone: the eye was the critic's."""
+        if own is None:
+            for parameter in (*self.encoder.parameters(), *self.critic.latent.parameters()):
+                parameter.grad = None
+        else:
+            for parameter, gradient in zip(self._contrasted(), own, strict=True):
+                parameter.grad = gradient
+            if self.settings.contrast.double_step:
+                self.optimizers["encoder"].step()
+        self.optimizers["contrast"].step()
 
     @torch.no_grad()
     def _update_targets(self) -> None:

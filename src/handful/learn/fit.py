@@ -18,10 +18,15 @@ def impossible(s: "AgentSettings") -> Iterator[str]:
         )
     if s.encoder.trained_by == "contrast" and s.contrast.weight == 0.0:
         yield "encoder.trained_by: contrast needs contrast.weight above 0; nothing else trains it"
-    if s.contrast.double_step and not s.contrast.sequential:
+    if s.contrast.double_step and not (s.contrast.sequential or s.contrast.own_step):
         yield (
-            "contrast.double_step needs contrast.sequential: true; in a joint backward the eye "
-            "has one optimiser, the critic's"
+            "contrast.double_step needs contrast.sequential: true or contrast.own_step: true; in "
+            "a joint backward the eye has one optimiser, the critic's"
+        )
+    if s.contrast.own_step and s.contrast.sequential:
+        yield (
+            "contrast.sequential gives the contrast a step of its own already; leave "
+            "contrast.own_step away, which is the same step from the critic's forward pass"
         )
     if s.clone.only:
         yield from _impossible_clone(s)

@@ -105,6 +105,7 @@ class ContrastSettings(Settings):
 
     weight: float = Field(1.0, ge=0.0)
     until_step: int | None = Field(None, ge=0)
+    own_step: bool = False
     double_step: bool = False
     sequential: bool = False
     lr: float = Field(1.0e-3, gt=0.0)
