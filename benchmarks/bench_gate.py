@@ -7,7 +7,7 @@ Spearman's rank correlation with an interval from resampled episodes, Pearson's 
 maximum rank violation of SIMPLER (Li et al. 2024), as JSON and as a figure. What is there is not
 done again, so an interrupted evening goes on.
 
-    .venv/bin/python benchmarks/bench_gate.py --out runs/gate
+    .venv/bin/python benchmarks/bench_gate.py --out runs/gate --set twin.randomize=calibrated
     .venv/bin/python benchmarks/bench_gate.py --out runs/gate --summary     # of what is there
 """
 
@@ -64,9 +64,11 @@ def train(options: argparse.Namespace, seed: int) -> list[Path]:
     for path, steps in zip(paths, options.stages, strict=True):
         if path.exists():
             continue
-        words = ["--run", str(run), "--set", "agent.threads=1"]
+        words = ["--run", str(run)]
+        words += [word for one in ("agent.threads=1", *options.set) for word in ("--set", one)]
         if not (run / "pretrained.safetensors").exists():
-            call(options, "collect", "--task", options.task, "--seed", str(seed), *words)
+            shown = ["--demos", str(options.demos), "--seed", str(seed)]
+            call(options, "collect", "--task", options.task, *shown, *words)
             call(options, "pretrain", *words)
         if steps > 0:
             more = ["--resume"] if (run / "checkpoint.safetensors").exists() else []
@@ -123,6 +125,7 @@ def summarise(options: argparse.Namespace) -> dict[str, Any]:
         row |= {name: s["success_rate"] for name, s in by_name.items()}
         rows.append({**row, "episodes": len(real["outcomes"])})
     result: dict[str, Any] = {"task": options.task, "checkpoints": len(rows), "rows": rows}
+    result |= {"demos": options.demos, "trained_with": options.set, "real_cell": [*REAL]}
     if len(rows) >= 3:
         real = np.array([row["real"] for row in rows])
         for name in ("nominal", "calibrated", "hard"):
@@ -221,6 +224,14 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--stages", type=int, nargs="+", default=list(STAGES), help="env steps")
     parser.add_argument("--episodes", type=int, default=100, help="on each side")
+    parser.add_argument("--demos", type=int, default=10, help="demonstrations a seed")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="GROUP.KEY=VALUE",
+        help="of training, as handful train; twin.randomize=calibrated: policies of all qualities",
+    )
     parser.add_argument("--summary", action="store_true", help="only tell what is there")
     return parser.parse_args()
 
