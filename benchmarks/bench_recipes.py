@@ -54,7 +54,8 @@ def run_one(options: argparse.Namespace, recipe: str, seed: int) -> None:
         return
     command = [sys.executable, "-c", "from handful.cli import main; main()", "demo"]
     command += ["--task", task, "--seed", str(seed), "--steps", str(options.steps)]
-    command += ["--episodes", str(options.episodes), "--run", str(out / name), *RECIPES[recipe]]
+    command += ["--demos", str(options.demos), "--episodes", str(options.episodes)]
+    command += ["--run", str(out / name), *RECIPES[recipe]]
     sets = [f"train.check_every_steps={options.check_every}", "train.check_episodes=50"]
     sets += ["agent.threads=1"]
     if options.until_goal:
@@ -107,7 +108,7 @@ def summarise(out: Path, task: str) -> dict[str, Any]:
     return table
 
 
-def draw(table: dict[str, Any], task: str, file: Path) -> None:
+def draw(table: dict[str, Any], task: str, demos: int, file: Path) -> None:
     """Success on 50 unseen episodes over env steps: a thin line a seed, a thick one their mean."""
     import matplotlib
 
@@ -125,7 +126,7 @@ def draw(table: dict[str, Any], task: str, file: Path) -> None:
         axes.plot(steps, means, color=colour, linewidth=2.2, label=LABELS[recipe])
     axes.axhline(GOAL, color="0.7", linewidth=0.8, linestyle="--")
     axes.set(xlabel="environment steps (10 Hz)", ylabel="success", ylim=(-0.02, 1.02))
-    axes.set_title(f"{task}: ten demonstrations, pixels, sparse reward", fontsize=11)
+    axes.set_title(f"{task}: {demos} demonstrations, pixels, sparse reward", fontsize=11)
     axes.legend(fontsize=8, loc="lower right", frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
@@ -138,6 +139,7 @@ def main() -> None:
     parser.add_argument("--task", default="lift", help="any task; docs/tasks.md has the list")
     parser.add_argument("--recipes", nargs="+", default=list(RECIPES), choices=list(RECIPES))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--demos", type=int, default=10)
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--episodes", type=int, default=100)
     parser.add_argument("--check-every", type=int, default=250, help="env steps between checks")
@@ -157,7 +159,7 @@ def main() -> None:
         sys.exit(f"{options.out}: no finished run of {options.task} there")
     summary = options.out / f"{options.task}.json"
     summary.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
-    draw(table, options.task, options.out / f"{options.task}.png")
+    draw(table, options.task, options.demos, options.out / f"{options.task}.png")
     for recipe, runs in table.items():
         rates = ", ".join(f"{run['success_rate']:.2f}" for run in runs)
         goal = ", ".join(str(run["steps_to_goal"] or f"> {run['env_steps']}") for run in runs)
