@@ -168,6 +168,9 @@ How a run is conducted
     workflow.calibrate_commands  the words of calibrate, replay and identify
     workflow.calibrate_run   what calibrate does
     workflow.latency         steps and a path, as sent, as felt and as seen
+    workflow.latency_options  ``handful calibrate latency`` and its options
+    workflow.latency_run     and what it does
+    workflow.latency_ros     the same on the running graph, within the cell's limits
     workflow.latency_fit     how late arm and pictures are, from that
     workflow.latency_cell    the live twin in virtual time, with delays only it knows
     workflow.replay_in_twin  an episode's commands played in the twin, and the gap
@@ -241,6 +244,8 @@ The wire: the doors to ROS, and the only room that knows it
     wire.senses              the newest arm state, and when pictures come in
     wire.lenses              camera_info and /tf_static to what a session says about its cameras
     wire.reading             the arm's state for a command that only reads
+    wire.script_hand         a program's goals through the guard, one step each
+    wire.latency             a planned motion by it, and all that was heard meanwhile
     wire.scene               who puts an episode's scene up, and who says how it ended
     wire.papers              what the cell is, and the guard's ear for what agents show it
     wire.agent_papers        which weights the agent acts with, and by what certificate

@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from handful.workflow.options import output_options
+from handful.workflow.latency_options import latency_command
+from handful.workflow.options import output_options, sets_option
 
 _BOARD = click.option(
     "--board",
@@ -16,20 +17,8 @@ _BOARD = click.option(
 )
 
 
-def _sets(groups: str, example: str) -> Any:
-    """``--set`` for a command that reads these groups of settings."""
-    return click.option(
-        "--set",
-        "sets",
-        multiple=True,
-        metavar="GROUP.KEY=VALUE",
-        help=f"Change one setting; may be repeated. Groups: {groups}. Example: --set {example}",
-    )
-
-
-_SET_BOARD = _sets("board", "board.square_m=0.0355")
-_SET_LIVE = _sets("rig, twin, live", "live.actuation_delay_s=0.08")
-_SET_RUN = _sets("rig, twin, task", "twin.position_gain=0.05")
+_SET_BOARD = sets_option("board", "board.square_m=0.0355")
+_SET_RUN = sets_option("rig, twin, task", "twin.position_gain=0.05")
 _WHERE = click.option(
     "--on",
     "where",
@@ -180,45 +169,6 @@ def camera_command(**given: Any) -> None:
     calibrate_run.camera_command(given)
 
 
-@calibrate.command("latency", short_help="How late the arm moves and pictures are.")
-@click.option(
-    "--repeat", type=click.IntRange(2, 30), default=5, show_default=True, help="Repetitions."
-)
-@click.option(
-    "--rig", metavar="FILE.yaml", default="rig", help="The cell.  [default: config/rig.yaml]"
-)
-@click.option(
-    "--twin", metavar="FILE.yaml", default="twin", help="The twin.  [default: config/twin.yaml]"
-)
-@click.option(
-    "--live",
-    metavar="FILE.yaml",
-    default="node/twin",
-    help="The delays that the twin plays.  [default: config/node/twin.yaml]",
-)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE.yaml",
-    help="Write the twin's settings with these delays, for --twin.",
-)
-@_SET_LIVE
-@output_options
-def latency_command(**given: Any) -> None:
-    """Measure delays: command to motion, and the age of pictures, each with a 95 % interval.
-
-    The arm makes steps of 2 cm, then follows a smooth path of 3 cm; allow it 5 cm to all sides. The
-    command rehearses with the twin in the cell's place; on your own arm and cameras call
-    handful.workflow.latency from Python (docs/calibration.md).
-
-    \b
-    Example: handful calibrate latency --set live.actuation_delay_s=0.08 --out twin.yaml
-    """
-    from handful.workflow import calibrate_run
-
-    calibrate_run.latency_command(given)
-
-
 _EPISODE_SETTINGS = [
     click.option("--task", metavar="NAME", help="The task.  [default: as recorded]"),
     click.option("--rig", metavar="FILE.yaml", help="Settings it was recorded with.  [default: "
@@ -318,5 +268,6 @@ def identify(**given: Any) -> None:
 
 def register(cli: click.Group) -> None:
     """Add all of these to the ``handful`` command."""
+    calibrate.add_command(latency_command)
     for command in (calibrate, replay, identify):
         cli.add_command(command)

@@ -14,14 +14,12 @@ from handful.rig.camera_settings import KINDS, CameraNodeSettings
 from handful.rig.cameras import make_camera
 from handful.rig.chain import Chain, read_urdf
 from handful.rig.clock import WallClock
-from handful.rig.settings import RigSettings
 from handful.workflow.calibrate import measure, overview, read_views, words, write_camera
 from handful.workflow.calibrate_capture import Reading, capture
 from handful.workflow.console import Console
 from handful.workflow.errors import RunError
 from handful.workflow.process import hush
-from handful.workflow.results import commit, write_json
-from handful.workflow.twin_overrides import load_twin, write_twin
+from handful.workflow.results import write_json
 
 
 def board_command(given: dict[str, Any]) -> None:
@@ -84,59 +82,6 @@ def camera_command(given: dict[str, Any]) -> None:
         write_json(given["json_path"], measured.numbers())
 
 
-def latency_command(given: dict[str, Any]) -> None:
-    """``handful calibrate latency``."""
-    console = Console(given.get("json_path") == "-")
-    sets = parse_overrides(given["sets"])
-    _only(sets, ("rig", "twin", "live"))
-    rig = load(RigSettings, given["rig"], sets.get("rig"))
-    twin = load_twin(given["twin"], sets.get("twin"))
-    with hush():
-        from handful_twin.settings import LiveSettings
-        from handful_twin.stage import Stage
-        from handful_twin.tasks import make_task
-
-        from handful.workflow.latency_cell import LiveCell
-    from handful.workflow.latency import record
-    from handful.workflow.latency_fit import estimate
-
-    live = load(LiveSettings, given["live"], sets.get("live"))
-    cell = LiveCell(Stage(make_task("reach"), rig, twin), live)
-    motions = []
-    try:
-        with console.progress("latency", given["repeat"], "repetitions") as bar:
-            for k in range(given["repeat"]):
-                motions.append(record(cell.arm, cell.cameras, cell.clock, k))
-                bar.update(k + 1)
-    finally:
-        cell.close()
-    found = estimate(motions)
-    numbers = found.numbers()
-
-    def say(what: str, value: dict[str, Any]) -> None:
-        console.say(
-            f"{what:22} {1000 * value['mean_s']:6.1f} ms   "
-            f"({1000 * value['low_s']:.1f} to {1000 * value['high_s']:.1f}, 95 %)"
-        )
-
-    say("command to motion", numbers["command"])
-    say("then to 63 %", numbers["response"])
-    say("smooth path follows by", numbers["follow"])
-    for name in numbers["age"]:
-        say(f"pictures of {name}", numbers["age"][name])
-        say("  error of their stamps", numbers["stamp_error"][name])
-    if given.get("out"):
-        ages = [value.mean_s for value in found.age.values()]
-        changes = {"delay.command_s": round(max(0.0, found.command.mean_s), 4)}
-        if ages:
-            changes["delay.frame_s"] = round(max(0.0, sum(ages) / len(ages)), 4)
-        notes = [f"{given['twin']} with delays of handful calibrate latency, commit {commit()}:"]
-        write_twin(given["twin"], changes, given["out"], notes)
-        console.say(f"{given['out']}: the twin with these delays; give it as --twin")
-    if given.get("json_path"):
-        write_json(given["json_path"], numbers)
-
-
 def whole_picture(path: str) -> CameraNodeSettings:
     """Settings of a camera node, of which the whole picture is taken whatever they crop.
 
@@ -152,11 +97,16 @@ def whole_picture(path: str) -> CameraNodeSettings:
 
 def _board(given: dict[str, Any]) -> Board:
     sets = parse_overrides(given["sets"])
-    _only(sets, ("board",))
+    only(sets, ("board",))
     return Board(load(BoardSettings, given["board_file"], sets.get("board")))
 
 
-def _only(sets: dict[str, Any], groups: tuple[str, ...]) -> None:
+def only(sets: dict[str, Any], groups: tuple[str, ...]) -> None:
+    """Refuse ``--set`` of other groups.
+
+    Raises:
+        ConfigError: the group is not one of these; the message has them.
+    """
     unknown = sorted(set(sets) - set(groups))
     if unknown:
         raise ConfigError(

@@ -21,6 +21,10 @@ Array = NDArray[np.float64]
 
 STEPS = 9  # the first finds the arm at rest and is not looked at
 STEP_EVERY_S = 0.6 + 0.0073  # no multiple of the encoders' period
+SECONDS = 4.0
+"""Of the smooth path."""
+AMPLITUDE_M = 0.03
+"""Of the smooth path, about; it needs half as much again free to all sides."""
 _SMALL_PX = 24  # side of the pictures that are compared
 
 
@@ -61,8 +65,8 @@ def record(
     cameras: Mapping[str, Camera],
     clock: Clock,
     seed: int,
-    seconds: float = 4.0,
-    amplitude_m: float = 0.03,
+    seconds: float = SECONDS,
+    amplitude_m: float = AMPLITUDE_M,
     rate_hz: float = 50.0,
 ) -> Motion:
     """One repetition: steps, then a path of ``seconds``, about where the arm is told to be now.
@@ -133,5 +137,10 @@ def _see(
         return
     stamps.append(frame.stamp_s)
     arrivals.append(now_s)
-    small = cv2.resize(frame.pixels, (_SMALL_PX, _SMALL_PX), interpolation=cv2.INTER_AREA)
-    pictures.append(np.asarray(small, np.uint8))
+    pictures.append(shrink(frame.pixels))
+
+
+def shrink(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """What is compared of a picture: a small one (s, s, 3)."""
+    small = cv2.resize(pixels, (_SMALL_PX, _SMALL_PX), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.uint8)

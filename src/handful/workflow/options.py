@@ -64,6 +64,17 @@ def settings_options(command: F) -> F:
     return _add(command, options)
 
 
+def sets_option(groups: str, example: str) -> Callable[[F], F]:
+    """``--set`` of a command that reads these groups of settings."""
+    return click.option(
+        "--set",
+        "sets",
+        multiple=True,
+        metavar="GROUP.KEY=VALUE",
+        help=f"Change one setting; may be repeated. Groups: {groups}. Example: --set {example}",
+    )
+
+
 def run_option(command: F) -> F:
     """``--run DIR``."""
     return _add(
