@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from handful_twin.bodies import Body, Box, Fixture, Part
-from handful_twin.tasks.base import Start, Task, TaskSettings, Truth, Want, on_table
+from handful_twin.tasks.base import Array, Start, Task, TaskSettings, Truth, Want, on_table
 
 _PEG_RGB = (0.80, 0.13, 0.11)
 _BLOCK_RGB = (0.86, 0.70, 0.24)
@@ -107,9 +107,14 @@ class Peg(Task):
 
     def end_m(self, truth: Truth) -> tuple[float, float]:
         """The peg's end, seen from the hole: how far aside, and how deep below the top [m]."""
-        X = truth.pose_in("peg", "block")
-        end_m = X[:3, 3] - 0.5 * self.settings.peg_length_m * X[:3, 2]
+        end_m = self._end_m(truth)
         return float(np.abs(end_m[:2]).max()), float(self.settings.block_height_m - end_m[2])
+
+    def _end_m(self, truth: Truth) -> Array:
+        """Where the peg's end is, seen from the block (3,) [m]."""
+        X = truth.pose_in("peg", "block")
+        end_m: Array = X[:3, 3] - 0.5 * self.settings.peg_length_m * X[:3, 2]
+        return end_m
 
     def success(self, truth: Truth) -> bool:
         aside_m, deep_m = self.end_m(truth)
@@ -120,10 +125,9 @@ class Peg(Task):
         return max(aside_m, self.settings.depth_m - deep_m, 0.0)
 
     def plan(self, truth: Truth, before: Truth) -> Want:
-        """Over the hole, straight, and down."""
+        """Its end over the hole, and down; not its middle, for it may lean in the fingers."""
         s, tip_m = self.settings, truth.p_BT_m
-        block_m, peg_m = truth.p_m("block"), truth.p_m("peg")
-        over_m = tip_m[:2] + block_m[:2] - peg_m[:2]
+        over_m = tip_m[:2] - self._end_m(truth)[:2]  # the block stands square to B
         aside_m, deep_m = self.end_m(truth)
         high_m = tip_m[2] + _OVER_M + deep_m
         if aside_m > 0.02:
