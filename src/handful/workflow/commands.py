@@ -127,7 +127,7 @@ def evaluate_command(given: dict[str, Any]) -> None:
     from handful.workflow.evaluate import evaluate
 
     console = Console(given.get("json_path") == "-")
-    use_threads(None)
+    use_threads(1)  # one observation at a time: a second thread is only waited for
     into = given.get("run_dir")
     result = evaluate(
         given["checkpoint"],

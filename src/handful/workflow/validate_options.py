@@ -79,7 +79,7 @@ def validate_command(given: dict[str, Any]) -> None:
     from handful.workflow.validate_settings import SHIPPED, load_validate
 
     console = Console(given.get("json_path") == "-")
-    use_threads(None)
+    use_threads(1)  # one observation at a time: a second thread is only waited for
     names = tuple(n for n in (given.get("severities") or "").split(",") if n)
     asked = Asked(
         names,
