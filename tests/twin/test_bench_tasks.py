@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import cv2
 import numpy as np
@@ -45,7 +46,9 @@ def test_tasks_that_were_not_asked_for_are_kept(
     good = {"success_rate": 1.0}
     found = {"demonstrator": good, "demonstrator_noisy": weak, "random": {"success_rate": 0.0}}
     new = {"reach": {**found, "horizon_steps": 30}}
-    monkeypatch.setattr(bench, "run_tasks_bench", lambda *_: {"tasks": new})
+    monkeypatch.setattr(
+        bench, "run_tasks_bench", lambda *given: {"tasks": new, "randomize": given[-1]}
+    )
     words = ["bench_tasks", "--tasks", "reach", "--json", str(file)]
     monkeypatch.setattr(sys, "argv", words)
     bench.main()
@@ -56,6 +59,32 @@ def test_tasks_that_were_not_asked_for_are_kept(
     new["reach"] |= {"random": {"success_rate": 0.0}, "demonstrator": {"success_rate": 0.94}}
     with pytest.raises(SystemExit, match=r"reach .*demonstrator 0.94"):
         bench.main()
+    monkeypatch.setattr(sys, "argv", [*words, "--randomize", "hard"])
+    with pytest.raises(SystemExit, match=r"tasks.json is of --randomize none, not hard"):
+        bench.main()
+    words[-1] = str(tmp_path / "hard.json")
+    monkeypatch.setattr(sys, "argv", [*words, "--randomize", "hard"])
+    bench.main()  # 0.9 with noise is enough there
+    new["reach"]["demonstrator_noisy"] = {"success_rate": 0.88}
+    with pytest.raises(SystemExit, match=r"with noise 0.88.*; wanted 0.9 and"):
+        bench.main()
+
+
+def test_ranges_are_drawn_when_asked_for(bench: ModuleType) -> None:
+    seen: list[Any] = []
+    made = bench.make_env
+
+    def watched(*args: Any, **words: Any) -> Any:
+        seen.append(made(*args, **words))
+        return seen[-1]
+
+    bench.make_env = watched
+    try:
+        numbers = bench.run_tasks_bench(1, ["reach"], 0.0, lambda _: None, "hard")
+    finally:
+        bench.make_env = made
+    assert numbers["randomize"] == "hard" and "encoders.joint_noise_rad" in seen[0].draw.values
+    assert "env_steps_per_cpu_s" not in numbers["tasks"]["reach"]
 
 
 def test_a_picture_shows_film_and_both_cameras(bench: ModuleType, tmp_path: Path) -> None:
