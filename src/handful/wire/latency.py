@@ -68,7 +68,7 @@ class MovedCell:
         self._frames: dict[str, list[tuple[float, float, Pixels]]] = {}
         self._forget()
         why = "Ctrl-C in a motion that measures delays"
-        self._hand = ScriptHand(self.rig.action, self._clock.now_s, why)
+        self._hand = ScriptHand(self.rig.action, self._clock, why)
         fast: dict[str, Any] = {"queue_size": 50, "tcp_nodelay": True}
         rospy.Subscriber("arm/state", wire.ArmState, self._on_arm, **fast)
         for name in self.rig.cameras:
@@ -149,14 +149,19 @@ class MovedCell:
 
     # In rospy's threads.
 
-    def _on_arm(self, message: wire.ArmState) -> None:
+    def _times(self, message: Any) -> tuple[float, float]:
+        """Stamp and arrival [s]; a message that has overtaken its tick of /clock comes in now."""
         stamp_s, now_s = messages.seconds(message.header.stamp), self._clock.now_s()
+        return stamp_s, max(now_s, stamp_s) if self._clock.simulated else now_s
+
+    def _on_arm(self, message: wire.ArmState) -> None:
+        stamp_s, now_s = self._times(message)
         states, p = self._states, message.tool.position
         if not states or stamp_s > states[-1][0]:
             states.append((stamp_s, now_s, p.x, p.y, p.z))
 
     def _on_image(self, message: Image, name: str) -> None:
-        stamp_s, now_s = messages.seconds(message.header.stamp), self._clock.now_s()
+        stamp_s, now_s = self._times(message)
         seen = self._frames[name]
         if seen and stamp_s <= seen[-1][0]:
             return

@@ -21,10 +21,6 @@ Array = NDArray[np.float64]
 
 STEPS = 9  # the first finds the arm at rest and is not looked at
 STEP_EVERY_S = 0.6 + 0.0073  # no multiple of the encoders' period
-SECONDS = 4.0
-"""Of the smooth path."""
-AMPLITUDE_M = 0.03
-"""Of the smooth path, about; it needs half as much again free to all sides."""
 _SMALL_PX = 24  # side of the pictures that are compared
 
 
@@ -65,8 +61,8 @@ def record(
     cameras: Mapping[str, Camera],
     clock: Clock,
     seed: int,
-    seconds: float = SECONDS,
-    amplitude_m: float = AMPLITUDE_M,
+    seconds: float = 4.0,
+    amplitude_m: float = 0.03,
     rate_hz: float = 50.0,
 ) -> Motion:
     """One repetition: steps, then a path of ``seconds``, about where the arm is told to be now.

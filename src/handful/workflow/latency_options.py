@@ -20,7 +20,16 @@ from handful.workflow.options import output_options, sets_option
     type=click.IntRange(2, 30),
     default=5,
     show_default=True,
-    help="Repetitions, about 10 s each.",
+    help="Repetitions; steps of 5.5 s and the path, each.",
+)
+@click.option(
+    "--seconds",
+    "seconds",
+    type=click.FloatRange(2.0, 60.0),
+    default=4.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long the smooth path lasts; longer tells the age of pictures more surely.",
 )
 @click.option(
     "--amplitude",

@@ -10,7 +10,7 @@ from handful.wire.latency import Heard, moved_cell
 from handful.wire.script_hand import SpoiltError
 from handful.workflow.console import Console
 from handful.workflow.errors import RunError
-from handful.workflow.latency import SECONDS, STEPS, Motion, plan, shrink
+from handful.workflow.latency import STEPS, Motion, plan, shrink
 
 Array = NDArray[np.float64]
 
@@ -21,7 +21,7 @@ _SPOILT = 3  # repetitions that may be lost to late beats
 
 
 def measure(
-    repeat: int, amplitude_m: float, console: Console
+    repeat: int, seconds: float, amplitude_m: float, console: Console
 ) -> tuple[list[Motion], dict[str, float]]:
     """So many motions of the running graph's arm, and medians of what the wire adds [s].
 
@@ -32,10 +32,12 @@ def measure(
     """
     with moved_cell("handful_latency", shrink) as cell:
         middle = cell.ready()
-        fitting_m = fitting_amplitude(cell.rig, amplitude_m, repeat)
+        rate_hz = cell.rig.control_rate_hz
+        unit = [plan(k, seconds, 1.0, rate_hz) for k in range(repeat)]
+        fitting_m = fitting_amplitude(cell.rig, amplitude_m, [goals for _, goals in unit])
         if fitting_m < amplitude_m:
             console.say(f"amplitude {fitting_m:.3f} m: the guard's limits allow no more")
-        plans = [plan(k, SECONDS, fitting_m, cell.rig.control_rate_hz) for k in range(repeat)]
+        plans = [(moments, fitting_m * goals) for moments, goals in unit]
         check_room(cell.rig, middle.p_BT_m, np.concatenate([goals for _, goals in plans]))
         heard, spoilt = list[Heard](), 0
         try:
@@ -64,15 +66,16 @@ def measure(
     return motions, way
 
 
-def fitting_amplitude(rig: RigSettings, amplitude_m: float, repeat: int) -> float:
+def fitting_amplitude(rig: RigSettings, amplitude_m: float, unit: list[Array]) -> float:
     """The largest amplitude up to ``amplitude_m`` [m] at which no limit shortens a motion.
+
+    unit: goals (M, 3) of the motions with an amplitude of 1 m.
 
     Raises:
         RunError: what is left is too small to measure by; the message has the limits.
     """
     long_m = sharp_m = 0.0  # the longest step and turn of a motion with an amplitude of 1 m
-    for k in range(repeat):
-        _, goals_m = plan(k, SECONDS, 1.0, rig.control_rate_hz)
+    for goals_m in unit:
         steps_m = np.diff(goals_m, axis=0, prepend=np.zeros((1, 3)))
         before_m = np.vstack([np.zeros(3), steps_m[:-1]])
         before_m[: STEPS + 1] = 0.0  # between two steps the goal is said again

@@ -17,12 +17,13 @@ def latency_command(given: dict[str, Any]) -> None:
     console = Console(given.get("json_path") == "-")
     sets = parse_overrides(given["sets"])
     only(sets, ("rig", "twin", "live"))
-    twin = load_twin(given["twin"], sets.get("twin"))  # refused before an arm has moved
     way: dict[str, float] = {}
     if given["over_ros"]:
+        if given.get("out"):
+            load_twin(given["twin"])  # what it cannot take is said before an arm has moved
         motions, way = _over_ros(given, console)
     else:
-        motions = _rehearsed(given, sets, twin, console)
+        motions = _rehearsed(given, sets, console)
     from handful.workflow.latency_fit import estimate
 
     found = estimate(motions)
@@ -58,10 +59,9 @@ def latency_command(given: dict[str, Any]) -> None:
         write_json(given["json_path"], numbers)
 
 
-def _rehearsed(
-    given: dict[str, Any], sets: dict[str, Any], twin: Any, console: Console
-) -> list[Any]:
+def _rehearsed(given: dict[str, Any], sets: dict[str, Any], console: Console) -> list[Any]:
     """Motions of the live twin in virtual time."""
+    twin = load_twin(given["twin"], sets.get("twin"))
     rig = load(RigSettings, given["rig"] or "rig", sets.get("rig"))
     with hush():
         from handful_twin.settings import LiveSettings
@@ -101,4 +101,4 @@ def _over_ros(given: dict[str, Any], console: Console) -> tuple[list[Any], dict[
             "--ros needs ROS (`make ros`, then source its setup); without it the twin plays the "
             "cell in virtual time"
         ) from None
-    return measure(given["repeat"], given["amplitude_m"], console)
+    return measure(given["repeat"], given["seconds"], given["amplitude_m"], console)
