@@ -13,9 +13,11 @@ success is; ``plugins`` adds those of other packages. ``settings`` has the numbe
 On request less than perfect: ``randomize_settings`` and ``distributions`` say what may differ from
 episode to episode, ``randomize`` draws it, and the stage puts it on: ``tuning`` on the world,
 ``paint`` on the renderer (``raster_patterns`` draws patterns), ``sensor`` on cameras and encoders
-with a ``noise`` that needs no generator. ``delays`` are things on their way, ``late`` lets them
-arrive in the rig's loop. ``lens`` bends a calibrated camera's picture. ``client`` is PyBullet's
-connection, ``contact_sheet`` a picture of many draws, ``cache`` where made meshes are kept.
+with a ``noise`` that needs no generator. ``tags`` prints AprilTags on things and table as
+``tag_settings`` say, ``tag_check`` shows what a camera sees of them.
+``delays`` are things on their way, ``late`` lets them arrive in the rig's loop. ``lens`` bends a
+calibrated camera's picture. ``client`` is PyBullet's connection,
+``contact_sheet`` a picture of many draws, ``cache`` where made meshes are kept.
 
 Beside a clock, in the robot's place: ``live`` lets the same stage run by itself with delays and
 noise, ``live_thread`` ties it to the wall. Beside an arm, ``shadow`` goes where the same commands

@@ -21,6 +21,8 @@ KINDS = {"plain": 0, "checker": 1, "stripes": 2, "noise": 3, "gradient": 4}
 BACKGROUND = "background"
 TABLE = "table"
 ARM = "(arm)"  # all its links, whatever they are called
+TAG, TAG_ON_TABLE = "(tag)", "(tag on the table)"  # printed AprilTags (``tags``)
+ON_TABLE = (TABLE, TAG_ON_TABLE)  # what lies in the plane of the table and is as high as it
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,9 @@ class Dress:
     table_height_m: float = 0.0
 
     def surface(self, name: str) -> Surface:
-        """Of a thing; unchanged for one that is not named."""
+        """Of a thing; unchanged for one that is not named, and for what is printed."""
+        if name in (TAG, TAG_ON_TABLE):
+            return Surface()
         return self.surfaces.get(name) or self.surfaces.get(ARM, Surface())
 
     def lit(self) -> Look:
@@ -140,5 +144,5 @@ class Groups:
             (int(row[0]), (row[1], row[2], row[3]), np.flatnonzero(index.ravel() == i))
             for i, row in enumerate(found)
         ]
-        table = label == names.index(TABLE) if TABLE in names else np.zeros(len(label), bool)
+        table = np.isin(label, [i for i, name in enumerate(names) if name in ON_TABLE])
         self.table: NDArray[np.intp] = np.unique(geometry.faces[table])

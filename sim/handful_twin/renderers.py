@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from handful.rig.geometry import invert, to_quat_xyzw
 from handful_twin.meshes import Mesh, write_obj
-from handful_twin.paint import TABLE, Dress, Groups
+from handful_twin.paint import ON_TABLE, Dress, Groups
 from handful_twin.raster import NEAR_M, Look, Rasteriser
 from handful_twin.scene import Scene
 
@@ -204,7 +204,7 @@ class BulletRenderer:
         for frame, body, mesh in self._bodies:
             X = self.scene.poses[frame]
             p_m = X[:, 3].tolist()
-            if mesh.link == TABLE:
+            if mesh.link in ON_TABLE:
                 p_m[2] += self._table_m
             pybullet.resetBasePositionAndOrientation(
                 body,

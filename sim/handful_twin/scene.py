@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 
 from handful.rig.geometry import apply
 from handful_twin.meshes import Colour, Mesh, box_mesh, join_meshes
+from handful_twin.paint import ON_TABLE, TABLE, TAG, TAG_ON_TABLE
 from handful_twin.raster import Geometry
+from handful_twin.tag_settings import TagsSettings
+from handful_twin.tags import tag_meshes
 from handful_twin.visuals import Detail, arm_meshes
 from handful_twin.world import TABLE_CENTRE_M, TABLE_SIZE_M, World
 
 BASE = 0
-_TABLE = "table"
 _TABLE_BACK_M = -0.3  # x of the edge behind the arm
 _TABLE_RGB = (0.64, 0.54, 0.44)
 
@@ -30,19 +32,26 @@ class Scene:
     parts: (frame index, mesh) of everything. poses: (P, 3, 4) float64, the
     frames in B; the array is rewritten in place by ``sync``. names: label -> what it is called.
     hand: the hand's place among the frames.
+
+    tags: what is printed and stuck on things and table.
+
+    Raises:
+        ConfigError: a tag that cannot be where it is said to be.
     """
 
-    def __init__(self, world: World, detail: Detail = "hulls") -> None:
+    def __init__(
+        self, world: World, detail: Detail = "hulls", tags: TagsSettings | None = None
+    ) -> None:
         self._world, model = world, world.model
         self.hand = 1 + model.hand
         self._bodies = 1 + len(model.fixed)
         meshes = arm_meshes(model, detail)
         seen = {mesh.link for mesh in meshes}
         self.names = [
-            *(link.name for link in model.links if link.name in seen), *world.frames, _TABLE
+            *(link.name for link in model.links if link.name in seen), *world.frames, TABLE
         ]  # fmt: skip
         size_m, centre_m = _drawn_table()
-        table = box_mesh(_TABLE, size_m, _TABLE_RGB, centre_m)
+        table = box_mesh(TABLE, size_m, _TABLE_RGB, centre_m)
         links = {link.name: link for link in model.links}
         self.parts: list[tuple[int, Mesh]] = [
             (1 + links[mesh.link].frame, _moved(mesh, links[mesh.link].X_FL)) for mesh in meshes
@@ -52,6 +61,11 @@ class Scene:
                 mesh = box_mesh(name, part.size_m, part.rgb, part.centre_m, part.quat_xyzw)
                 self.parts.append((self._bodies + i, mesh))
         self.parts.append((BASE, table))
+        if tags:
+            carriers = {name: self._bodies + i for i, name in enumerate(world.frames)}
+            printed = tag_meshes(tags, world.shapes)
+            self.parts += [(carriers.get(on, BASE), mesh) for on, mesh in printed]
+            self.names += [TAG, TAG_ON_TABLE]
         self.poses = np.tile(np.eye(3, 4), (self._bodies + len(world.frames), 1, 1))
         self._links = model.frames()
         self.sync()
@@ -81,9 +95,9 @@ class Scene:
             size = len(mesh.faces)
             faces.append(mesh.faces + offset)
             labels.append(np.full(size, self.names.index(mesh.link)))
-            casts.append(np.full(size, mesh.link != _TABLE))
+            casts.append(np.full(size, mesh.link not in (*ON_TABLE, TAG)))
             level = mesh.normals[mesh.faces[:, 0], 2] > 0.99
-            catches.append(level & (mesh.link == _TABLE))
+            catches.append(level & (mesh.link in ON_TABLE))
             counts[frame] += len(mesh.vertices_m)
             offset += len(mesh.vertices_m)
         return Geometry(

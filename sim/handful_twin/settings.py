@@ -8,6 +8,7 @@ from handful.config import Settings
 from handful.rig.camera_settings import MountSettings
 from handful_twin.arm_settings import ArmSettings, panda
 from handful_twin.randomize_settings import DelaySettings, RandomizeSettings
+from handful_twin.tag_settings import TagsSettings
 
 Vector = tuple[float, float, float]
 
@@ -63,6 +64,7 @@ class TwinSettings(Settings):
     renderer: Literal["fast", "tiny", "egl", "auto"] = "fast"
     visuals: Literal["hulls", "full"] = "hulls"
     antialias: int = Field(default=2, ge=1, le=4)
+    tags: TagsSettings = TagsSettings()
     cameras: dict[str, TwinCameraSettings]
     demo_noise: float = Field(default=0.3, ge=0.0, le=1.0)
     delay: DelaySettings = DelaySettings()

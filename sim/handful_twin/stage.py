@@ -31,7 +31,8 @@ class Stage:
     time pass.
 
     Raises:
-        ConfigError: the rig has a camera that the twin does not know.
+        ConfigError: the rig has a camera that the twin does not know, or a tag is on a thing that
+            the task does not have.
     """
 
     def __init__(self, task: Task, rig: RigSettings, twin: TwinSettings) -> None:
@@ -44,7 +45,7 @@ class Stage:
         self.task, self.rig, self.twin = task, rig, twin
         self.world = World(twin, task.bodies())
         self.arm = TwinArm(self.world)
-        self.scene = Scene(self.world, twin.visuals)
+        self.scene = Scene(self.world, twin.visuals, twin.tags)
         self.renderer = make_renderer(
             self.scene, twin.renderer, twin.antialias, full=twin.visuals == "full"
         )

@@ -50,7 +50,7 @@ class TwinCamera:
         self._world, self._renderer, self._where = world, renderer, where
         self._whole = _calibration(name, where)
         self.attach, self.X_AC = _bolted(where, world.model)
-        believed = self._believed(self.size.width_px, self.size.height_px)
+        believed = self.believed(self.size.width_px, self.size.height_px)
         self.K, self.D, self.model = believed.K, believed.D, believed.model
         self._known: dict[tuple[int, int], Calibration] = {
             (believed.width_px, believed.height_px): believed
@@ -110,7 +110,7 @@ class TwinCamera:
         width, height = width_px or self.size.width_px, height_px or self.size.height_px
         where, X_BC, size = self._where, self.X_BC(), (width, height)
         if size not in self._known:
-            self._known[size] = self._believed(width, height)
+            self._known[size] = self.believed(width, height)
         believed = self._known[size]
         lens = None
         if self._whole is not None and believed.D.any():
@@ -127,8 +127,8 @@ class TwinCamera:
         )
         return pixels if lens is None else lens.bend(pixels)
 
-    def _believed(self, width: int, height: int) -> Calibration:
-        """Of a delivered picture of this size."""
+    def believed(self, width: int, height: int) -> Calibration:
+        """Intrinsics of a delivered picture of this size [px]."""
         where = self._where
         if self._whole is None:
             K = intrinsics(where.fov_y_deg, width, height)
@@ -174,6 +174,13 @@ def _bolted(where: TwinCameraSettings, model: ArmModel) -> tuple[str, Array]:
     if mount.parent_frame == base:
         return "base", model.links[0].X_FL @ optical_pose(mount)
     return "hand", invert(model.X_LH) @ optical_pose(mount)
+
+
+def bolted_to(camera: TwinCamera, model: ArmModel) -> tuple[str, Array]:
+    """The arm's link that carries a camera, and X_PC (4, 4) in it: as a ``mount`` says it."""
+    if camera.attach == "base":
+        return model.settings.base.link, invert(model.links[0].X_FL) @ camera.X_AC
+    return model.settings.hand.link, model.X_LH @ camera.X_AC
 
 
 def intrinsics(fov_y_deg: float, width_px: int, height_px: int) -> Array:

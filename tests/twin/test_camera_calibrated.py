@@ -205,7 +205,7 @@ def test_an_eye_that_is_off_moves_the_picture_and_not_what_is_believed(world: Wo
     eye.be(Eye(pose(np.eye(3), (0.0, 0.0, 0.1))), None)
     assert np.allclose(eye.X_BC()[:3, 3], believed[1][:3, 3] + 0.1 * believed[1][:3, 2])
     eye.be(Eye(np.eye(4), fov_deg=5.0), None)
-    real = eye._real(eye.K, 84, 84, eye._believed(84, 84))
+    real = eye._real(eye.K, 84, 84, eye.believed(84, 84))
     assert 2.0 * np.degrees(np.arctan(42.0 / real[1, 1])) == pytest.approx(27.5 + 5.0)
     assert np.array_equal(eye.K, believed[0]) and np.array_equal(eye.X_AC, believed[1])
     eye.be(None, None)

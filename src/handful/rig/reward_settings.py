@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from handful.config import Settings
 
 Vector = tuple[float, float, float]
+Family = Literal["apriltag_16h5", "apriltag_25h9", "apriltag_36h10", "apriltag_36h11"]
 
 
 class TagSettings(Settings):
@@ -22,9 +23,7 @@ class TagSettings(Settings):
 
     camera: str = Field(min_length=1)
     calibration: str = Field(min_length=1)
-    family: Literal["apriltag_16h5", "apriltag_25h9", "apriltag_36h10", "apriltag_36h11"] = (
-        "apriltag_36h11"
-    )
+    family: Family = "apriltag_36h11"
     size_m: float = Field(gt=0.002, lt=1.0)
     thing: int = Field(ge=0)
     relative_to: int | None = Field(default=None, ge=0)

@@ -17,6 +17,7 @@ from handful.rig.geometry import invert, pose
 from handful.rig.mount import load_mount, optical_pose
 from handful.rig.reward import RewardError
 from handful.rig.reward_settings import TagSettings
+from handful.rig.tag_edges import sharpen
 
 Matrix = NDArray[np.float64]
 Look = Callable[[], NDArray[np.uint8]]
@@ -30,6 +31,21 @@ _FAMILIES = {
 }
 
 
+def tag_cells(family: str, tag: int) -> NDArray[np.bool_]:
+    """Where a tag is inked, (n, n) its modules as printed, the black border included.
+
+    Raises:
+        RewardError: the family has no such tag.
+    """
+    dictionary = cv2.aruco.getPredefinedDictionary(_FAMILIES[family])
+    count = len(dictionary.bytesList)
+    if not 0 <= tag < count:
+        raise RewardError(f"{family} has the tags 0 to {count - 1}, and no tag {tag}")
+    side = dictionary.markerSize + 2
+    ink: NDArray[np.bool_] = cv2.aruco.generateImageMarker(dictionary, tag, side) == 0
+    return ink
+
+
 class TagFinder:
     """Finds tags of one family and size; poses by IPPE for squares (Collins and Bartoli 2014)."""
 
@@ -37,9 +53,8 @@ class TagFinder:
         if lens.model == "equidistant":
             raise RewardError("tags are not measured through a fisheye's model; use plumb_bob")
         dictionary = cv2.aruco.getPredefinedDictionary(_FAMILIES[family])
-        parameters = cv2.aruco.DetectorParameters()
-        parameters.cornerRefinementMethod = cv2.aruco.CORNER_REFINE_SUBPIX
-        self._detector = cv2.aruco.ArucoDetector(dictionary, parameters)
+        self._detector = cv2.aruco.ArucoDetector(dictionary, cv2.aruco.DetectorParameters())
+        self._modules = dictionary.markerSize + 2
         self._lens = lens
         half = 0.5 * size_m  # corners as detected: top left, then clockwise as printed
         self._corners_m = half * np.array(
@@ -57,13 +72,13 @@ class TagFinder:
                 f"the picture has {pixels.shape[1]} x {pixels.shape[0]} px, its calibration is of "
                 f"{self._lens.width_px} x {self._lens.height_px} px; calibrate what is delivered"
             )
-        grey = cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2GRAY)
+        grey = np.asarray(cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2GRAY), np.uint8)
         corners, ids, _ = self._detector.detectMarkers(grey)
         if ids is None:
             return {}
         seen = [int(i) for i in np.asarray(ids).ravel()]
         return {
-            tag: self._pose(np.asarray(px, np.float64).reshape(4, 2))
+            tag: self._pose(sharpen(grey, np.asarray(px, np.float64).reshape(4, 2), self._modules))
             for tag, px in zip(seen, corners, strict=True)
             if seen.count(tag) == 1
         }
