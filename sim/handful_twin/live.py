@@ -20,6 +20,7 @@ from handful_twin.delays import InFlight
 from handful_twin.sensor import Encoders, Sensor, plain_encoders, plain_sensor
 from handful_twin.settings import LiveSettings
 from handful_twin.stage import Stage
+from handful_twin.tasks import Truth
 
 #: Nobody may tell the arm to trust a silence longer than this [s], whatever an order says.
 LONGEST_VALID_S = 1.0
@@ -48,8 +49,8 @@ class Report:
 
     q, dq: (9,) joints [rad] and fingers [m], and their speeds, as measured. order: sequence of the
     order obeyed last; 0: none since the start or the last reset. holding: stands still, on its own
-    account or because it was told to. fault: why it cannot move, or empty. at_goal: the task's
-    success predicate, from the truth. bodies: name -> (p_BO_m (3,), quat_xyzw (4,)), the truth.
+    account or because it was told to. fault: why it cannot move, or empty. truth: what only a
+    simulator knows; at_goal: the task's success predicate on it.
     """
 
     arm: ArmState
@@ -59,7 +60,7 @@ class Report:
     holding: bool
     fault: str
     at_goal: bool
-    bodies: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
+    truth: Truth
 
 
 class LiveTwin:
@@ -155,7 +156,7 @@ class LiveTwin:
             holding=self._holding,
             fault=self._fault,
             at_goal=self.stage.task.success(truth),
-            bodies=dict(truth.bodies),
+            truth=truth,
         )
 
     def close(self) -> None:

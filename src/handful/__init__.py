@@ -51,6 +51,7 @@ The workshop: metres, radians, seconds, frames; no torch, no ROS
     rig.beat                 a beat that waits for pictures, so that none is acted on late
     rig.cell                 a cell of parts as an environment: reset, step, success, fault
     rig.episode              reset, running, succeeded, timed out, faulted: as a table
+    rig.places               where things truly are, as an episode's log says it
     rig.reward               who claims success: one door, and how long a claim must stand
     rig.reward_settings      which source, and what each of them needs
     rig.reward_geometric     tool, opening and tags within their bounds
@@ -248,6 +249,7 @@ The wire: the doors to ROS, and the only room that knows it
     wire.script_hand         a program's goals through the guard, one step each
     wire.latency             a planned motion by it, and all that was heard meanwhile
     wire.scene               who puts an episode's scene up, and who says how it ended
+    wire.places              where the twin's things truly are, for the log of who records
     wire.papers              what the cell is, and the guard's ear for what agents show it
     wire.agent_papers        which weights the agent acts with, and by what certificate
     wire.agent_reward        who tells it that the goal is met while it learns

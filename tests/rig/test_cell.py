@@ -8,6 +8,7 @@ import pytest
 from handful.rig.cell import CellEnv, EpisodeFault, Said, SceneError
 from handful.rig.episode import EpisodeError, EpisodeTable, Phase
 from handful.rig.loop import ControlLoop, Judged
+from handful.rig.places import told_places
 from handful.rig.reward import Hold, RewardError, Scored
 from handful.rig.settings import RigSettings
 from tests.fakes import CounterCamera, FakeClock, PerfectArm
@@ -50,6 +51,7 @@ class Cell:
             self.script,
             self.script,
             lambda table: self.phases.append(table.phase),
+            told=lambda seen: told_places({"cube": seen.parts_s[-1] * np.ones(3)}),
         )
 
 
@@ -65,6 +67,15 @@ def test_success_is_held_and_ends_the_episode() -> None:
     assert cell.phases[-1] is Phase.SUCCEEDED
     with pytest.raises(EpisodeError):
         cell.env.step(STAY)
+
+
+def test_where_things_are_is_told_of_the_moment_a_step_ends_with() -> None:
+    cell = Cell()
+    cell.env.reset(0)
+    steps = [cell.env.step(STAY) for _ in range(2)]
+    seen_s = [step.next_observation.parts_s[-1] for step in steps]
+    assert [step.info["true_cube_z_m"] for step in steps] == pytest.approx(seen_s, abs=1e-5)
+    assert steps[0].info["true_cube_x_m"] < steps[1].info["true_cube_x_m"]
 
 
 def test_out_of_time_is_not_the_end_of_the_future() -> None:

@@ -15,6 +15,7 @@ from graph import NO_ROS, Graph
 pytest.importorskip("handful.msg", reason=NO_ROS)
 
 from cell_kit import PATIENT, Cell, quick_run
+from handful_twin import make_env
 from sensor_msgs.msg import Joy
 from std_msgs.msg import String
 
@@ -32,6 +33,7 @@ from handful.workflow.run_folder import RunFolder
 from handful.workflow.teleop_oversee import is_intervention
 
 BAGGED = ("third/color/image_raw", "wrist/color/image_raw", "arm/state", "agent/action")
+PLACES = {f"true_cube_{axis}_m" for axis in "xyz"}
 
 RIG = load(RigSettings, "rig")
 ACCEL_M_S2 = 2.0  # less than the rig's, so that a hand-over that jumps would be seen
@@ -53,7 +55,7 @@ def test_an_evaluation_is_recorded_told_and_played_back_from_a_bag(
     ros: Graph, cell: Cell, tmp_path: Path
 ) -> None:
     bag = tmp_path / "run.bag"
-    topics = [*BAGGED, "guard/verdict", "episode"]
+    topics = [*BAGGED, "guard/verdict", "episode", "judge/places"]
     recorder = ros.run("rosbag", ["/usr/bin/rosbag", "record", "-O", str(bag), *topics])
     ros.wait_until(lambda: any("/record" in n for n in ros.nodes()), "rosbag to listen", 20.0)
     time.sleep(1.0)
@@ -93,6 +95,7 @@ def test_an_evaluation_is_recorded_told_and_played_back_from_a_bag(
         for a, b in zip(ours.transitions, theirs.transitions, strict=True):
             assert np.array_equal(a.action, b.action)
             assert (a.reward, a.discount, a.last) == (b.reward, b.discount, b.last)
+            assert {k: a.info[k] for k in PLACES} == {k: b.info[k] for k in PLACES}
             assert np.array_equal(a.next_observation.state, b.next_observation.state)
             for name, picture in a.next_observation.images.items():
                 assert np.array_equal(picture, b.next_observation.images[name])
@@ -238,6 +241,7 @@ def test_demonstrations_are_collected_over_ros(ros: Graph, run: RunFolder, tmp_p
         assert sum(len(e.transitions) for e in demos) <= len(told)
         moved = np.abs(np.concatenate([t.action for e in demos for t in e.transitions])).max()
         assert moved > 0.5, "what the guard has let through, not what the recorder did"
+        lifted_where_it_stood(demos)
         meta = demos[0].meta
         assert (meta["task"], meta["source"], meta["operator"]) == ("lift", "demonstration", "Ada")
         assert meta["rig"] == fresh.read_config()["rig"]  # type: ignore[index]
@@ -251,3 +255,14 @@ def test_demonstrations_are_collected_over_ros(ros: Graph, run: RunFolder, tmp_p
         assert not check_session(fresh.demos).problems
     finally:
         cell.end()
+
+
+def lifted_where_it_stood(demos: list[Any]) -> None:
+    """The log says where the cube is, as it does in process: from where its seed has put it, up."""
+    env = make_env("lift")
+    for demo in demos:
+        env.reset(int(demo.info["seed"]))
+        told_m = np.array([[step.info[k] for k in sorted(PLACES)] for step in demo.transitions])
+        assert told_m[0] == pytest.approx(env.truth().p_m("cube"), abs=1e-3)
+        assert told_m[-1, 2] > 0.1, "in the hand, at the end"
+    env.close()

@@ -12,10 +12,11 @@ from hypothesis.extra import numpy as hnp
 pytest.importorskip("genpy", reason="NO ROS HERE; to test it: make test on Debian 12")
 pytest.importorskip("handful.msg", reason="NO ROS HERE; to test it: make test on Debian 12")
 
-from handful.contract import ArmState, Command
+from handful.contract import ArmState, Command, Observation
 from handful.rig.geometry import exp_so3, from_quat_xyzw
 from handful.rig.guard import Status
 from handful.wire import messages as m
+from handful.wire.places import Places, to_places
 
 metres = st.floats(-2.0, 2.0)
 points = hnp.arrays(np.float64, 3, elements=metres)
@@ -246,3 +247,41 @@ def test_a_calibration_that_is_none_is_refused() -> None:
         m.intrinsics(message, "third/color/camera_info")
     with pytest.raises(ValueError, match=r"K \(3, 3\) and D \(5,\)"):
         m.camera_info(m.Intrinsics(np.eye(3), np.zeros(4), 4, 3), 1.0, "optical")
+
+
+def seen(arm_s: float) -> Observation:
+    """An observation of which the arm's part is of that moment."""
+    return Observation({}, np.zeros(0, np.float32), arm_s - 0.05, (arm_s - 0.05, arm_s))
+
+
+def cube_at(x_m: float, stamp_s: float):
+    there = np.array([x_m, 0.1, 0.02]), np.array([0.0, 0.0, 0.0, 1.0])
+    return over_the_wire(to_places({"cube": there}, stamp_s))
+
+
+class TestPlaces:
+    """Where the twin's things are, for the log."""
+
+    def test_what_is_told_is_of_the_moment_the_arm_was_read(self) -> None:
+        places = Places()
+        assert places.told(seen(100.0)) == {}, "an arm's cell: nobody has said anything"
+        for k in range(5):
+            places.hear(cube_at(0.4 + 0.01 * k, 100.0 + 0.02 * k))
+        told = places.told(seen(100.06))
+        assert told == {"true_cube_x_m": 0.43, "true_cube_y_m": 0.1, "true_cube_z_m": 0.02}
+        assert places.told(seen(100.045))["true_cube_x_m"] == 0.42
+        assert places.told(seen(100.17))["true_cube_x_m"] == 0.44
+        assert places.told(seen(100.19)) == places.told(seen(99.8)) == {}, "of another moment"
+        assert places.told(Observation({}, np.zeros(0, np.float32), 100.06)) == {}
+
+    def test_it_forgets_what_is_old_and_a_time_that_went_back(self) -> None:
+        places = Places(kept_s=1.0)
+        for stamp_s in (100.0, 100.5, 101.2):
+            places.hear(cube_at(stamp_s - 100.0, stamp_s))
+        assert places.told(seen(100.0)) == {}
+        assert places.told(seen(100.5))["true_cube_x_m"] == 0.5
+        places.hear(cube_at(0.3, 40.0))
+        assert places.told(seen(100.5)) == {}
+        assert places.told(seen(40.0))["true_cube_x_m"] == 0.3
+        places.hear(to_places({}, 50.0))
+        assert places.told(seen(40.0))["true_cube_x_m"] == 0.3, "a table with nothing on it"

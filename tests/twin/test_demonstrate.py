@@ -114,6 +114,16 @@ def test_care_takes_noise_away(small_rig: RigSettings) -> None:
     env.close()
 
 
+def test_a_peg_that_leans_in_the_hand_goes_in(small_rig: RigSettings) -> None:
+    """Encoders that are off tilt the hand; it is the peg's end that has to be over the hole."""
+    env = make_env("peg", rig=small_rig, twin=load(TwinSettings, "twin", {"randomize": "hard"}))
+    won, actions = run(env, Demonstrator(env, 0.0), 18)
+    leans = np.sin(0.5 * np.arccos(np.clip(env.truth().bodies["peg"][1][3], -1.0, 1.0)))
+    assert leans > 0.002
+    assert won and len(actions) < 30
+    env.close()
+
+
 def test_encoders_that_are_off_do_not_mislead_it(small_rig: RigSettings) -> None:
     """It knows where the tip truly is, and the arm is told in the arm's own terms."""
     off = {"encoders": {"joint_offset_rad": 0.005}}

@@ -8,7 +8,7 @@ from handful_twin.demonstrate import Demonstrator
 from handful_twin.live import LiveTwin, Order
 from handful_twin.settings import LiveSettings, TwinSettings
 from handful_twin.stage import Stage
-from handful_twin.tasks import Truth, make_task
+from handful_twin.tasks import make_task
 
 from handful.config import load
 from handful.rig.action import ActionScaler
@@ -24,12 +24,12 @@ def make_twin(task: str) -> LiveTwin:
 def test_the_peg_stays_in_the_hand_while_nobody_speaks() -> None:
     twin = make_twin("peg")
     twin.reset(4)
-    before = twin.report().bodies["peg"][0]
+    before = twin.report().truth.bodies["peg"][0]
     began_s = twin.now_s
     list(twin.advance(began_s + 2.0, 1000.0))
     assert twin.now_s > began_s + 1.9
     report = twin.report()
-    assert report.bodies["peg"][0] == pytest.approx(before, abs=0.002)
+    assert report.truth.bodies["peg"][0] == pytest.approx(before, abs=0.002)
     assert report.holding and report.arm.target_gripper_m == 0.0
     twin.close()
 
@@ -40,9 +40,7 @@ def test_from_reports_alone_the_demonstrator_succeeds(task: str) -> None:
     twin, scaler = make_twin(task), ActionScaler(RIG.action)
     seat = SimpleNamespace(twin=twin.stage.twin, rig=RIG, task=twin.stage.task)
     seat.arm_state = lambda: twin.report().arm
-    seat.truth = lambda: Truth(
-        twin.report().arm.p_BT_m, twin.report().arm.gripper_m, twin.report().bodies
-    )
+    seat.truth = lambda: twin.report().truth
     twin.reset(5)
     expert, sequence, reached = Demonstrator(seat, noise=0.0), 0, 0  # type: ignore[arg-type]
     time_s = twin.now_s

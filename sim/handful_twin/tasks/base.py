@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from handful.config import ConfigError, Settings
 from handful.rig.geometry import from_quat_xyzw, invert, pose
+from handful.rig.places import told_places
 from handful_twin.bodies import Body, Box, Pose
 
 Array = NDArray[np.float64]
@@ -78,15 +79,8 @@ class Truth:
         return self.bodies[name][0]
 
     def told(self) -> dict[str, float]:
-        """Where every thing is, for an episode's log: ``true_<thing>_x_m`` and so on, in B.
-
-        Rounded to 0.01 mm. For whoever measures what was learned; no policy is given it.
-        """
-        return {
-            f"true_{name}_{axis}_m": round(float(value), 5)
-            for name, (p_BO_m, _) in self.bodies.items()
-            for axis, value in zip("xyz", p_BO_m, strict=True)
-        }
+        """Where every thing is, for an episode's log: see ``handful.rig.places``."""
+        return told_places({name: p_BO_m for name, (p_BO_m, _) in self.bodies.items()})
 
     def pose_in(self, thing: str, name: str) -> Array:
         """X_AO (4, 4): a thing O seen from another, A; a drawer from its cabinet, say."""

@@ -69,6 +69,7 @@ class CellEnv:
         notice: called at every change of phase and after every step.
         source: who is asked each step whether the goal is met; the judge when not given, who is
             heard in any case when somebody says how the episode ends.
+        told: what else is known about the moment of an observation, for the log (``rig.places``).
     """
 
     def __init__(
@@ -79,9 +80,10 @@ class CellEnv:
         judge: Judge,
         notice: Callable[[EpisodeTable], None] = lambda table: None,
         source: RewardSource | None = None,
+        told: Callable[[Observation], dict[str, float]] = lambda seen: {},
     ) -> None:
         self._loop, self.table = loop, table
-        self._scene, self._judge, self._notice = scene, judge, notice
+        self._scene, self._judge, self._notice, self._told = scene, judge, notice, told
         self.source: RewardSource = Told("task", judge.met) if source is None else source
 
     @property
@@ -168,6 +170,7 @@ class CellEnv:
                 "said_by": said.by,
                 **({} if self.source.name == "task" else judged_by(self.source, claim)),
                 **({"intervention": True} if judged.by_person else {}),
+                **self._told(tick.observation),
             },
             # Who only watches asks for nothing, and what a person asked for was not this.
             asked=None

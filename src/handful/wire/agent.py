@@ -30,6 +30,7 @@ from handful.wire.lenses import LiveLenses
 from handful.wire.listen import Listener
 from handful.wire.node import Level, Node, settings
 from handful.wire.parameters import values
+from handful.wire.places import Places
 from handful.wire.scene import EventJudge, RosScene
 from handful.wire.senses import PictureArrivals, TopicArm
 from handful.wire.topic_camera import TopicCamera
@@ -198,7 +199,8 @@ class AgentServer:
         )
         source, hold = self.reward.of(loop.spec)
         table = EpisodeTable(int(getattr(task, "horizon_steps", 100)), hold)
-        return CellEnv(loop, table, scene, self.judge, self.voice.notice, source)
+        told = Places().listen().told  # in the twin alone; on an arm nobody knows
+        return CellEnv(loop, table, scene, self.judge, self.voice.notice, source, told)
 
     def _watcher(self) -> WatchGate:
         rig, pause_s, called = self.recipe.rig, self.own.max_pause_s, self.judge.called

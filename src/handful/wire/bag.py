@@ -25,6 +25,7 @@ from handful.rig.settings import RigSettings
 from handful.wire import messages
 from handful.wire.lenses import Lenses
 from handful.wire.listen import _ENDS, Listener
+from handful.wire.places import Places
 
 _KEPT_S = 10.0
 
@@ -41,6 +42,7 @@ class BagTopics(Settings):
     action: str = "agent/action"
     verdict: str = "guard/verdict"
     episode: str = "episode"
+    places: str = "judge/places"
     source: str = "agent"
     patience_s: float = Field(default=2.0, gt=0.0, le=60.0)
 
@@ -134,6 +136,7 @@ class _Player(Listener):
     ) -> None:
         super().__init__(rig, folder, log, topics.source)
         self._topics, self._path, self._patience_s = topics, path, 0.0
+        self._places = Places(topics.patience_s + _KEPT_S)
         self._waiting: deque[tuple[float, Any]] = deque()
         self._newest: dict[str, float] = {}
         self._arrived: dict[str, deque[tuple[float, float]]] = {n: deque() for n in self._heard}
@@ -173,6 +176,8 @@ class _Player(Listener):
                 self._heard[kind].popleft()
         elif kind == "verdict":
             self._on_verdict(message)
+        elif kind == "places":
+            self._places.hear(message)
         else:
             self._waiting.append((at_s, message))
 
@@ -218,12 +223,13 @@ class _Player(Listener):
             named.action.strip("/"): ("action", wire.Action),
             named.verdict.strip("/"): ("verdict", wire.Verdict),
             named.episode.strip("/"): ("episode", wire.Episode),
+            named.places.strip("/"): ("places", TFMessage),
         }
         try:
             with rosbag.Bag(str(self._path)) as bag:
                 there = {topic.strip("/") for topic in bag.get_type_and_topic_info().topics}
                 for topic, (kind, _) in kinds.items():
-                    if topic not in there and kind != "episode":
+                    if topic not in there and kind not in ("episode", "places"):
                         raise BagError(
                             f"{self._path}: has no topic {topic} ({kind}); it has "
                             f"{', '.join(sorted(there)[:12])}; name it with --topics"

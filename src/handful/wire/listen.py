@@ -24,6 +24,7 @@ from handful.rig.episodes import EpisodeLog
 from handful.rig.observe import Observer
 from handful.rig.settings import RigSettings
 from handful.wire import messages
+from handful.wire.places import Places
 from handful.wire.topic_camera import BUFFER_BYTES
 
 _KEPT = 90
@@ -59,6 +60,7 @@ class Listener:
         self._lock = threading.Lock()
         self._heard: dict[str, deque[Any]] = {n: deque(maxlen=_KEPT) for n in rig.cameras}
         self._heard["arm"] = deque(maxlen=_KEPT)
+        self._places = Places()
         self._events: deque[Any] = deque()
         self._verdicts: dict[int, Any] = {}
         self._open: _Step | None = None
@@ -76,6 +78,7 @@ class Listener:
                 f"{name}/color/image_raw", Image, self._keep, name, buff_size=BUFFER_BYTES, **fast
             )
         rospy.Subscriber("arm/state", wire.ArmState, self._keep, "arm", **fast)
+        self._places.listen()
         rospy.Subscriber("agent/action", wire.Action, self._queue, **fast)
         rospy.Subscriber("guard/verdict", wire.Verdict, self._on_verdict, **fast)
         rospy.Subscriber("episode", wire.Episode, self._queue, **fast)
@@ -170,7 +173,11 @@ class Listener:
             discount=discount,
             next_observation=seen,
             last=last,
-            info={"success": reward > 0.0, "verdict": messages.verdict(verdict).status},
+            info={
+                "success": reward > 0.0,
+                "verdict": messages.verdict(verdict).status,
+                **self._places.told(seen),
+            },
             asked=messages.action(step.action),
         )
 

@@ -18,6 +18,7 @@ from handful_twin.tasks import TASKS, Task
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_msgs.msg import Bool
+from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
 from handful import msg as wire
@@ -25,7 +26,7 @@ from handful.config import ConfigError, read
 from handful.contract import Frame
 from handful.rig.settings import RigSettings
 from handful.srv import Reset, ResetRequest, ResetResponse
-from handful.wire import markers, messages
+from handful.wire import markers, messages, places
 from handful.wire.node import Level, Node, settings
 from handful.wire.twin_mounts import mounts, optical_frame, publish_mounts
 from handful.wire.twin_script import ScriptedHand
@@ -39,8 +40,8 @@ class TwinServer:
     """A live twin with its topics; ``start`` lets it live, shutdown ends it.
 
     Publishes CAMERA/color/image_raw and camera_info, ``arm/state``, ``joint_states``,
-    ``judge/at_goal``, ``markers``, ``/tf_static`` and, with ``use_sim_time``, ``/clock``. Obeys
-    ``guard/command``. Serves ``scene/reset``.
+    ``judge/at_goal``, ``judge/places``, ``markers``, ``/tf_static`` and, with ``use_sim_time``,
+    ``/clock``. Obeys ``guard/command``. Serves ``scene/reset``.
 
     Raises:
         ConfigError: the cell shall run at another speed than the clock everybody reads.
@@ -81,6 +82,7 @@ class TwinServer:
         self._states = _talk("arm/state", wire.ArmState)
         self._joints = _talk("joint_states", JointState)
         self._at_goal = _talk("judge/at_goal", Bool)
+        self._places = _talk(places.TOPIC, TFMessage)
         self._markers = rospy.Publisher(markers.TOPIC, MarkerArray, queue_size=1)
 
     def start(self) -> None:
@@ -156,6 +158,9 @@ class TwinServer:
             report.arm, command=report.order, holding=report.holding, fault=report.fault
         )
         state.header = messages.header(stamp_s, messages.BASE_FRAME)
+        # First, so that who acts on the state has heard it; and only where somebody listens.
+        if self._places.get_num_connections() > 0:
+            self._places.publish(places.to_places(report.truth.bodies, stamp_s))
         self._states.publish(state)
         self._joints.publish(
             JointState(
@@ -179,7 +184,7 @@ class TwinServer:
                             *placed(part, where),
                             stamp_s,
                         )
-                        for name, where in report.bodies.items()
+                        for name, where in report.truth.bodies.items()
                         for i, part in enumerate(shapes[name])
                     ]
                 )

@@ -36,8 +36,7 @@ class _Seat:
 
     def truth(self) -> Truth:
         assert self.report is not None
-        arm = self.report.arm
-        return Truth(arm.p_BT_m, arm.gripper_m, self.report.bodies)
+        return self.report.truth
 
     def arm_state(self) -> ArmState:
         assert self.report is not None
