@@ -4,6 +4,7 @@ import json
 import os
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from handful.rig.episode import EpisodeTable
 from handful.rig.episodes import EpisodeLog, read
 from handful.workflow.beside import Pulse, Standing, learn_beside
 from handful.workflow.console import Console
+from handful.workflow.errors import RunError
 from handful.workflow.outcomes import Outcome
 from handful.workflow.robot import (
     Actor,
@@ -28,6 +30,7 @@ from handful.workflow.robot import (
 )
 from handful.workflow.run_folder import RunFolder
 from handful.workflow.seeds import Purpose, episode_seed
+from handful.workflow.sources import Given, Sources, remembered, take
 from tests.learn_kit import ColourWorld, settings, spec
 from tests.workflow_kit import HORIZON, LineDemonstrator, LineEnv, recipe
 
@@ -216,6 +219,54 @@ def test_a_learner_beside_takes_in_every_step_once_and_resumes(tmp_path: Path) -
     wanted = 9
     again = learn_beside(parts, run, QUIET, report, enough.is_set)  # type: ignore[arg-type]
     assert (again.env_steps, again.updates) == (9, 9 * ratio)
+
+
+def learn_until_it_waits(parts: ColourParts, run: RunFolder, sources: Sources) -> Standing:
+    done = threading.Event()
+
+    def report(standing: Standing) -> None:
+        if standing.stage == "waiting":
+            done.set()
+
+    return learn_beside(parts, run, QUIET, report, done.is_set, sources=sources)  # type: ignore[arg-type]
+
+
+def test_a_learner_beside_learns_from_sessions_elsewhere_and_remembers_them(tmp_path: Path) -> None:
+    run, parts = RunFolder(tmp_path / "run"), ColourParts()
+    world = ColourWorld(spec(parts.settings), 0)
+    write_colours(tmp_path / "monday", world, 8, demo=True)
+    write_colours(tmp_path / "wander", world, 3, demo=False)
+    named = [Given(tmp_path / "monday"), Given(tmp_path / "wander", "play")]
+    sources = take(run, world.spec, named)
+    assert [o.role for o in sources.episodes].count("play") == len(sources.others) == 3
+    learn_until_it_waits(parts, run, sources)
+    learner, extra = parts.load(run.checkpoint)
+    assert extra["demos"] == len(sources.demonstrations) == 8
+    assert sources.feed(learner) == 8 and len(learner.replay.demo) == 8
+    assert remembered(run) == named
+    assert len(take(run, world.spec, []).episodes) == len(take(run, world.spec, named).episodes)
+    write_colours(tmp_path / "tuesday", world, 2, demo=True)
+    with pytest.raises(RunError, match=f"--again --sessions {tmp_path}/tuesday does it anew"):
+        take(run, world.spec, [Given(tmp_path / "tuesday")])
+    assert remembered(run) == named
+
+
+def test_sessions_that_cannot_be_learned_from_are_refused_and_forgotten(tmp_path: Path) -> None:
+    run, parts = RunFolder(tmp_path / "run"), ColourParts()
+    world = ColourWorld(spec(parts.settings), 0)
+    write_colours(run.demos, world, 2, demo=True)
+    with pytest.raises(RunError, match="gone: no such session or run folder"):
+        take(run, world.spec, [Given(tmp_path / "gone")])
+    with pytest.raises(RunError, match="cameras"):
+        take(run, replace(world.spec, cameras=("other",)), [Given(run.demos)])
+    assert remembered(run) == []
+    write_colours(tmp_path / "monday", world, 2, demo=True)
+    assert len(take(run, world.spec, [Given(tmp_path / "monday")]).episodes) == 4
+    (tmp_path / "monday").rename(tmp_path / "moved")
+    with pytest.raises(RunError, match="monday: no such session"):
+        learn_until_it_waits(parts, run, take(run, world.spec, []))
+    with pytest.raises(RunError, match="or name recorded sessions"):
+        learn_until_it_waits(parts, run, take(RunFolder(tmp_path / "new"), world.spec, []))
 
 
 def test_the_run_and_its_actor_are_locked_apart(tmp_path: Path) -> None:

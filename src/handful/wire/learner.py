@@ -1,13 +1,19 @@
-"""The learner's node: ``workflow.beside`` with its standing on ``learner/status``."""
+"""The learner's node: ``workflow.beside`` with its standing on ``learner/status``.
+
+It learns from what the run learns from without ROS (``workflow.sources``): ``demos``, ``play``, and
+the sessions of ``handful pretrain --sessions``, or those of the parameter ``~sessions``.
+"""
 
 import os
 from dataclasses import astuple
 from pathlib import Path
+from typing import Any
 
 import rospy
 
 import handful.msg as wire
 from handful.config import ConfigError
+from handful.rig.observe import Observer
 from handful.wire.messages import header
 from handful.wire.node import Level, Node
 from handful.workflow.beside import NICENESS, Standing, learn_beside
@@ -17,6 +23,7 @@ from handful.workflow.parts import Parts
 from handful.workflow.process import use_threads
 from handful.workflow.recipe import Options, resolve
 from handful.workflow.run_folder import RunFolder
+from handful.workflow.sources import Given, parse, take
 
 
 def main(node: Node) -> None:
@@ -65,4 +72,23 @@ def _learn(node: Node) -> None:
     os.nice(NICENESS)
     use_threads(recipe.agent.threads or int(rospy.get_param("~threads", 1)))
     with run.lock():
-        learn_beside(Parts(recipe), run, Console(quiet=True), report, until=rospy.is_shutdown)
+        sources = take(run, Observer(recipe.rig).spec, _named(rospy.get_param("~sessions", [])))
+        for row in sources.rows():
+            rospy.loginfo("learner: %s", ", ".join(f"{key} {row[key]}" for key in row))
+        console = Console(quiet=True)
+        learn_beside(Parts(recipe), run, console, report, until=rospy.is_shutdown, sources=sources)
+
+
+def _named(given: Any) -> list[Given]:
+    """``~sessions``: a list of ``[ROLE=]PATH``, or one text of them with commas between."""
+    words = given.split(",") if isinstance(given, str) else given
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise ConfigError(f"~sessions: expected a list of [ROLE=]PATH, got {given!r}")
+    found = [parse(word.strip(), "~sessions") for word in words if word.strip()]
+    for one in found:
+        if not one.path.is_absolute():
+            raise ConfigError(
+                f"~sessions: {one.path}: give the path from the root; "
+                "nodes do not run where roslaunch was started"
+            )
+    return found

@@ -18,7 +18,6 @@ from typing import Any
 
 from handful.contract import Observation, Transition
 from handful.learn import handout
-from handful.rig.episodes import describe as describe_log
 from handful.rig.follow import Follower
 from handful.workflow.collect import succeeded
 from handful.workflow.console import Console
@@ -30,6 +29,7 @@ from handful.workflow.pretrain import describe, make_ready
 from handful.workflow.progress import WINDOW, Speed
 from handful.workflow.results import write_text
 from handful.workflow.run_folder import RunFolder
+from handful.workflow.sources import Sources, gather
 from handful.workflow.teleop_oversee import is_intervention, rate_of
 
 NICENESS = 5
@@ -83,24 +83,28 @@ def learn_beside(
     report: Callable[[Standing], None] = lambda standing: None,
     until: Callable[[], bool] = lambda: False,
     hand_out_every_s: float = 1.0,
+    sources: Sources | None = None,
 ) -> Standing:
     """Learn from ``run.episodes`` as it grows, until a signal comes or ``until()`` says so.
 
     Takes the run up where it stands: the checkpoint, or pre-trained weights, or a new learner that
-    is pre-trained on the demonstrations first; then every step in the log, once. Updates per step
-    are exact however fast the steps come: those that are owed are done, and no more.
+    is pre-trained first, on what there is (``workflow.sources``); then every step in the log, once.
+    Updates per step are exact however fast the steps come: those that are owed are done, no more.
 
     Args:
         report: called about once a second. hand_out_every_s: least time between two
-            ``policy.safetensors``.
+            ``policy.safetensors``. sources: what it learns from before it moves; the run's own and
+            the sessions it remembers when not given.
     Raises:
         RunError: no demonstrations, other settings, or losses that are not finite.
     """
-    if run.demo_files == 0:
+    sources = gather(run) if sources is None else sources
+    if sources.spec is None:
         raise RunError(
-            f"{run.demos}: no demonstrations; `handful collect --run {run}` records some"
+            f"{run.demos}: no demonstrations; `handful collect --run {run}` records some, "
+            "or name recorded sessions (docs/pretraining.md)"
         )
-    spec, _ = describe_log(run.demos)
+    spec = sources.spec
 
     def tell(standing: Standing) -> None:
         with contextlib.suppress(OSError):  # a full disk is told of by what must be kept
@@ -109,7 +113,7 @@ def learn_beside(
 
     with Interrupt() as interrupt:
         with _repeated(lambda: tell(Standing("pretraining"))):
-            ready = make_ready(parts, run, spec, console)
+            ready = make_ready(parts, run, spec, console, sources)
         with Curve(run.curve, run.tensorboard) as curve:
             session = _Beside(parts, run, curve, ready.learner, ready.demos, tell, hand_out_every_s)
             follower = Follower(run.episodes, spec)

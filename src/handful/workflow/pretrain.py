@@ -30,7 +30,9 @@ class Ready:
     metrics: dict[str, float]
 
 
-def make_ready(parts: Parts, run: RunFolder, spec: Spec, console: Console) -> Ready:
+def make_ready(
+    parts: Parts, run: RunFolder, spec: Spec, console: Console, sources: Sources | None = None
+) -> Ready:
     """The furthest learner this run has, with the demonstrations fed to it.
 
     From ``checkpoint.safetensors`` when there is one, else from ``pretrained.safetensors``, else a
@@ -38,10 +40,12 @@ def make_ready(parts: Parts, run: RunFolder, spec: Spec, console: Console) -> Re
     that would act at random because something was lost: without demonstrations this refuses,
     unless none were asked for (``train.demos: 0``).
 
+    sources: what there is, where that has been gathered already.
+
     Raises:
         RunError: no demonstrations, or a checkpoint of other settings.
     """
-    sources = gather(run, spec)
+    sources = gather(run, spec) if sources is None else sources
     if not sources.demonstrations and parts.recipe.train.demos:
         raise RunError(_no_demonstrations(run, sources))
     for origin, path in (("checkpoint", run.checkpoint), ("pretrained", run.pretrained)):

@@ -13,7 +13,7 @@ policy        an agent's own, and it succeeded         yes        no
 ============= ======================================== ========== =================
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -120,8 +120,8 @@ def play_back(sink: Any, episodes: Iterable[Recorded]) -> int:
     return count
 
 
-def parse(text: str) -> Given:
-    """``data/monday`` or ``play=data/monday``.
+def parse(text: str, option: str = "--sessions") -> Given:
+    """``data/monday`` or ``play=data/monday``; option: how errors call it.
 
     Raises:
         DataError: the word before the ``=`` is no role and the whole is no folder.
@@ -131,7 +131,7 @@ def parse(text: str) -> Given:
         return Given(Path(text))
     if role not in ROLES:
         raise DataError(
-            f"--sessions {text}: {role!r} is no role; there are: {', '.join(ROLES)} "
+            f"{option} {text}: {role!r} is no role; there are: {', '.join(ROLES)} "
             "(or leave it out, and the episodes speak for themselves)"
         )
     return Given(Path(path), role)
@@ -158,8 +158,34 @@ def remembered(run: RunFolder) -> list[Given]:
         raise RunError(f"{run.sources}: expected a list of sessions: {error!r}") from None
 
 
-def gather(run: RunFolder, spec: Spec | None = None) -> Sources:
-    """The run's own ``demos`` and ``play``, and the sessions it was told of.
+def take(run: RunFolder, spec: Spec, named: Sequence[Given]) -> Sources:
+    """``gather`` with these sessions in place of those the run remembers; it remembers these then.
+
+    What is refused is not remembered. None named: as it remembers.
+
+    Raises:
+        RunError: as ``gather`` does; or the run is pre-trained already, and not with these.
+    """
+    if not named:
+        return gather(run, spec)
+    given = [Given(one.path.resolve(), one.role) for one in named]
+    if given == remembered(run):
+        return gather(run, spec)
+    sources = gather(run, spec, given)
+    if run.pretrained.exists() or run.checkpoint.exists():
+        words = " ".join(f"--sessions {f'{o.role}=' if o.role else ''}{o.path}" for o in given)
+        raise RunError(
+            f"{run}: is pre-trained already, and not with these sessions; "
+            f"handful pretrain --run {run} --again {words} does it anew"
+        )
+    remember(run, given)
+    return sources
+
+
+def gather(
+    run: RunFolder, spec: Spec | None = None, named: Sequence[Given] | None = None
+) -> Sources:
+    """The run's own ``demos`` and ``play``, and the sessions it was told of (or those ``named``).
 
     A torn tail in its own folders is read past with a warning, as everywhere; in a session that
     was named it is refused, because somebody believes it to be whole.
@@ -167,7 +193,7 @@ def gather(run: RunFolder, spec: Spec | None = None) -> Sources:
     Raises:
         RunError: a session that is gone, empty, half-written, or of another spec.
     """
-    named = remembered(run)
+    named = remembered(run) if named is None else named
     mine = [Given(run.demos), Given(run.play)]
     found: list[Recorded] = []
     seen: set[tuple[int, int]] = set()
