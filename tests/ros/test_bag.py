@@ -20,6 +20,7 @@ from handful.rig.mount import optical_pose, parse_mount
 from handful.rig.settings import RigSettings
 from handful.wire import messages
 from handful.wire.bag import BagError
+from handful.wire.places import to_places
 from handful.wire.twin_mounts import mounts, optical_frame
 from handful.workflow.data.check import check_session
 from handful.workflow.data.exchange import bring_in
@@ -127,6 +128,18 @@ def test_what_a_bag_says_about_its_cameras_goes_into_the_session(tmp_path) -> No
     assert np.allclose(optical_pose(mount), X_BC, atol=1e-6)
     assert "mount" not in said["wrist"], "nobody said where it is"
     assert not check_session(tmp_path / "out").problems
+
+
+def test_a_twins_bag_says_where_things_were_when_the_arm_was_read(tmp_path) -> None:
+    bag, straight = write(tmp_path / "a.bag"), np.array([0.0, 0.0, 0.0, 1.0])
+    with rosbag.Bag(str(bag), "a") as more:
+        for k in range(5 * STEPS + 6):
+            stamp_s, cube_m = 99.99 + 0.02 * k, np.array([0.4, 0.0, 0.02 + 0.001 * k])
+            places = to_places({"cube": (cube_m, straight)}, stamp_s)
+            more.write("/judge/places", places, Time.from_sec(stamp_s + 0.06))
+    bring(bag, tmp_path / "out")
+    heights_m = [step.info["true_cube_z_m"] for step in check(tmp_path / "out").transitions]
+    assert heights_m == pytest.approx([0.025 + 0.005 * k for k in range(STEPS)])
 
 
 def test_actions_without_a_verdict_end_their_episode_and_are_told(tmp_path) -> None:
