@@ -58,6 +58,7 @@ The workshop: metres, radians, seconds, frames; no torch, no ROS
     rig.reward_tags          AprilTags through a calibrated camera
     rig.tag_edges            their corners, to a tenth of a pixel
     rig.reward_labels        which frames of an episode show success
+    rig.reward_truth         how often a source was wrong, where somebody knows
     rig.reward_env           episodes that end by a source's word; the truth is only noted
     rig.episodes             what happened, appended to a log that survives kill -9
     rig.records              the bytes of that log

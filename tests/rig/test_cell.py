@@ -10,7 +10,9 @@ from handful.rig.episode import EpisodeError, EpisodeTable, Phase
 from handful.rig.loop import ControlLoop, Judged
 from handful.rig.places import told_places
 from handful.rig.reward import Hold, RewardError, Scored
+from handful.rig.reward_truth import Truth
 from handful.rig.settings import RigSettings
+from handful.workflow.reward_sources import rates_of
 from tests.fakes import CounterCamera, FakeClock, PerfectArm
 
 STAY = [0.0, 0.0, 0.0, 1.0]
@@ -76,6 +78,29 @@ def test_where_things_are_is_told_of_the_moment_a_step_ends_with() -> None:
     seen_s = [step.next_observation.parts_s[-1] for step in steps]
     assert [step.info["true_cube_z_m"] for step in steps] == pytest.approx(seen_s, abs=1e-5)
     assert steps[0].info["true_cube_x_m"] < steps[1].info["true_cube_x_m"]
+
+
+def test_the_truth_is_noted_beside_a_source_and_changes_nothing() -> None:
+    cell, knows = Cell(horizon=6), deque[bool | None]([False, True, True, False])
+    scores = deque([0.9, 0.1, 0.9, 0.9])
+    source = Scored("learned", lambda seen: (scores.popleft(), 0.0))
+    table = EpisodeTable(6, Hold(2))
+    truth = Truth(Hold(2), knows.popleft)
+    env = CellEnv(cell.loop, table, cell.script, cell.script, source=source, truth=truth)
+    env.reset(0)
+    steps = [env.step(STAY) for _ in range(4)]
+    assert [s.info["true_at_goal"] for s in steps] == [False, True, True, False]
+    assert [s.info["true_success"] for s in steps] == [False, False, True, True]
+    last = steps[-1]
+    assert (last.last, last.reward, last.info["frames"]) == (True, 1.0, 4)
+    assert (last.info["false_frames"], last.info["missed_frames"]) == (2, 1)
+    assert rates_of(last)["true_success"] == 1.0 and rates_of(last)["missed_frame_rate"] == 0.25
+    knows.extend([True, None, True])
+    scores.extend([0.1, 0.9, 0.9])
+    env.reset(1)
+    steps = [env.step(STAY) for _ in range(3)]
+    assert ["true_success" in s.info for s in steps] == [True, False, False]
+    assert steps[-1].last and rates_of(steps[-1]) == {"drift": 0.0}, "nobody knew throughout"
 
 
 def test_out_of_time_is_not_the_end_of_the_future() -> None:

@@ -9,6 +9,8 @@ import pytest
 
 pytest.importorskip("rospy")
 
+from std_msgs.msg import Bool
+
 from handful.config import ConfigError
 from handful.contract import ArmState, Observation
 from handful.rig.cell import Said
@@ -16,6 +18,7 @@ from handful.rig.observe import Observer
 from handful.rig.reward import Scored
 from handful.wire.agent_reward import AgentReward
 from handful.wire.node import Level
+from handful.wire.scene import EventJudge
 from handful.workflow.recipe import Options, resolve
 from handful.workflow.run_folder import RunFolder
 
@@ -50,6 +53,10 @@ GEOMETRIC = {
 }
 
 
+TAG = {"camera": "third", "calibration": "third.yaml", "size_m": 0.03, "thing": 3}
+TAG |= {"relative_to": 0, "goal_m": [0.0, 0.0, 0.0], "tolerance_m": 0.01}
+
+
 def test_without_parameters_it_is_the_detector() -> None:
     one = reward("learn")
     source, hold = one.of(SPEC)
@@ -73,6 +80,37 @@ def test_what_is_measured_is_the_tasks_own_rule(mode: str) -> None:
 def test_a_misspelled_parameter_is_refused_by_name() -> None:
     with pytest.raises(ConfigError, match="/agent/reward: bye: unknown key; did you mean 'by'"):
         reward("learn", {"bye": "learned"})
+
+
+@pytest.mark.parametrize(
+    ("given", "key"),
+    [
+        ({"by": "learned", "file": "success.safetensors"}, "file: success.safetensors"),
+        ({"by": "geometric", "geometric": {"tag": TAG}}, "geometric.tag.calibration: third.yaml"),
+    ],
+)
+def test_a_path_that_begins_nowhere_is_refused(given: dict[str, Any], key: str) -> None:
+    with pytest.raises(ConfigError, match=f"/agent/reward: {key}: give the path from the root"):
+        reward("learn", given)
+
+
+def test_the_truth_is_noted_beside_a_source_while_somebody_says_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("rospy.Subscriber", lambda *topic, **options: None)
+    judge = EventJudge(max_age_s=30.0)
+    assert judge.knows() is None and judge.met() is False, "nobody has said anything"
+    judge._on_goal(Bool(True))
+    assert judge.knows() is True
+    judge._on_goal(Bool(False))
+    assert judge.knows() is False
+    judge._max_age_s = -1.0
+    assert judge.knows() is None, "of late"
+    one = reward("learn", GEOMETRIC)
+    one.of(SPEC)
+    assert one.truth(judge.knows) is not None
+    assert reward("learn").truth(judge.knows) is None, "it would be beside itself"
+    assert reward("evaluate", GEOMETRIC).truth(judge.knows) is None
 
 
 def test_doubt_is_a_warning_on_diagnostics() -> None:

@@ -377,6 +377,18 @@ class TestInTheTwin:
         del old["reward"]  # a run from before there was a choice
         assert resolve(Options(), old).reward.by == "task"
 
+    def test_files_are_found_from_wherever_the_run_goes_on(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        sets = ("reward.by=learned", "reward.file=success.safetensors")
+        recipe = resolve(Options("lift", sets=sets))
+        assert recipe.reward.file == str(tmp_path / "success.safetensors")
+        tags = resolve(Options("push", reward="reward/push_tags")).reward.geometric.tag
+        assert tags is not None and tags.calibration == str(tmp_path / "third.yaml")
+        monkeypatch.chdir("/")
+        assert resolve(Options(), recipe.to_dict()).reward == recipe.reward
+
     def test_a_file_of_ones_own(self, tmp_path: Path) -> None:
         path = tmp_path / "mine.yaml"
         path.write_text("by: geometric\ngeometric: {width_min_m: 0.03}\n")

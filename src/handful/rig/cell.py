@@ -6,7 +6,7 @@ The twin in one process is ``handful_twin.task_env``; this one is for parts that
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,7 +17,8 @@ from handful.rig.arm import ArmError
 from handful.rig.camera import CameraError
 from handful.rig.episode import EpisodeError, EpisodeTable, Phase
 from handful.rig.loop import ControlLoop
-from handful.rig.reward import RewardError, RewardSource, Told, judged_by
+from handful.rig.reward import Claim, RewardError, RewardSource, Told, judged_by
+from handful.rig.reward_truth import Truth
 
 
 class EpisodeFault(RuntimeError):
@@ -70,6 +71,7 @@ class CellEnv:
         source: who is asked each step whether the goal is met; the judge when not given, who is
             heard in any case when somebody says how the episode ends.
         told: what else is known about the moment of an observation, for the log (``rig.places``).
+        truth: what is noted beside the source, where somebody else knows whether the goal is met.
     """
 
     def __init__(
@@ -81,10 +83,12 @@ class CellEnv:
         notice: Callable[[EpisodeTable], None] = lambda table: None,
         source: RewardSource | None = None,
         told: Callable[[Observation], dict[str, float]] = lambda seen: {},
+        truth: Truth | None = None,
     ) -> None:
         self._loop, self.table = loop, table
         self._scene, self._judge, self._notice, self._told = scene, judge, notice, told
         self.source: RewardSource = Told("task", judge.met) if source is None else source
+        self._truth = truth
 
     @property
     def spec(self) -> Spec:
@@ -118,6 +122,8 @@ class CellEnv:
         except (SceneError, CameraError, ArmError) as error:
             raise self._fault(str(error)) from error
         self.source.begin()
+        if self._truth is not None:
+            self._truth.begin(bool(self.source.warning()))
         self.table.start()
         self._notice(self.table)
         return observation
@@ -168,7 +174,7 @@ class CellEnv:
                 "at_goal": met,
                 "verdict": judged.status,
                 "said_by": said.by,
-                **({} if self.source.name == "task" else judged_by(self.source, claim)),
+                **self._judged(claim, met),
                 **({"intervention": True} if judged.by_person else {}),
                 **self._told(tick.observation),
             },
@@ -177,6 +183,15 @@ class CellEnv:
             if judged.by_person or np.ndim(action) != 1
             else np.array(action, np.float32),
         )
+
+    def _judged(self, claim: Claim, claimed: bool) -> dict[str, Any]:
+        """Who has judged the step, and whether that was right; nothing where the task does."""
+        if self.source.name == "task":
+            return {}
+        judge = judged_by(self.source, claim)
+        if self._truth is None:
+            return judge
+        return {**judge, **self._truth.step(claimed, self.table, bool(judge["drift"]))}
 
     def fault(self, reason: str) -> None:
         """Somebody outside found that the episode cannot go on; without a running one, nothing."""

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from handful.contract import Observation, Transition
 from handful.rig.episode import EpisodeError, EpisodeTable, Phase
 from handful.rig.reward import Hold, RewardSource, judged_by
+from handful.rig.reward_truth import Truth
 
 
 class JudgedEnv:
@@ -18,10 +19,8 @@ class JudgedEnv:
 
     The other one must go on after the task's success (the twin does with ``hold_steps`` as long as
     its horizon); its faults and its time limit hold. Beside ``rig.reward.judged_by`` a step's info
-    says ``at_goal``: the source claims now; ``true_at_goal``: the task's rule holds now; and
-    ``true_success``: it held when the source's success ended the episode, or long enough before.
-    The last step's adds ``frames``, ``false_frames``: claimed without being true, and
-    ``missed_frames``: true without being claimed; and ``drift_began``, as it says.
+    says ``at_goal``: the source claims now; and by the task's own rule what ``rig.reward_truth``
+    says.
 
     Args:
         env: the environment. source: who judges. hold: how long a claim must stand.
@@ -31,10 +30,8 @@ class JudgedEnv:
     def __init__(self, env: Any, source: RewardSource, hold: Hold, true_hold: int) -> None:
         self.env, self.source = env, source
         self.table = EpisodeTable(env.horizon, hold)
-        self._true_hold = Hold(true_hold)
-        self._true_held, self._true = 0, False
-        self._false_frames = self._missed_frames = 0
-        self._doubted = False
+        self._met = False
+        self._truth = Truth(Hold(true_hold), lambda: self._met)
 
     def __getattr__(self, name: str) -> Any:
         """Everything else is the inner environment's: ``spec``, ``rig``, ``truth``, ``render``."""
@@ -47,9 +44,7 @@ class JudgedEnv:
             self.table.idle()
         self.table.reset()
         self.source.begin()
-        self._true_held, self._true = 0, False
-        self._false_frames = self._missed_frames = 0
-        self._doubted = bool(self.source.warning())
+        self._truth.begin(bool(self.source.warning()))
         self.table.start()
         return observation
 
@@ -65,33 +60,21 @@ class JudgedEnv:
                 "call reset(seed) first"
             )
         done: Transition = self.env.step(action)
-        met = bool(done.info["at_goal"])
+        self._met = bool(done.info["at_goal"])
         claim = self.source.look(done.next_observation, self.env.arm_state())
         claimed = self.table.claims(claim.score)
         if done.last and done.discount == 0.0 and done.reward == 0.0:
             self.table.fault(str(done.info.get("verdict", "the arm gave up")))
         else:
             self.table.advance(claim.score)
-        self._true_held = self._true_hold.after(self._true_held, float(met))
-        self._true |= self._true_hold.done(self._true_held)
-        self._true |= met and self.table.reward > 0.0
-        self._false_frames += claimed and not met
-        self._missed_frames += met and not claimed
+        judge = judged_by(self.source, claim)
         info = {
             **done.info,
             "success": self.table.reward > 0.0,
             "at_goal": claimed,
-            "true_at_goal": met,
-            "true_success": self._true,
-            **judged_by(self.source, claim),
+            **judge,
+            **self._truth.step(claimed, self.table, bool(judge["drift"])),
         }
-        if self.table.last:
-            info |= {
-                "frames": self.table.step,
-                "false_frames": self._false_frames,
-                "missed_frames": self._missed_frames,
-                "drift_began": bool(info["drift"]) and not self._doubted,
-            }
         return Transition(
             action=done.action,
             reward=self.table.reward,

@@ -1,5 +1,6 @@
 """What can be set about where reward comes from; ``config/reward.yaml`` is the manual."""
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -84,6 +85,16 @@ class RewardSettings(Settings):
     claim_at: float | None = Field(default=None, gt=0.0, le=1.0)
     drop_below: float | None = Field(default=None, gt=0.0, le=1.0)
     geometric: GeometricSettings = GeometricSettings()
+
+    def anchored(self, folder: Path) -> "RewardSettings":
+        """The same with files whole from ``folder``, so that they are found from anywhere else."""
+        tag = self.geometric.tag
+        if tag is not None:
+            path = str(folder / tag.calibration)
+            tag = tag.model_copy(update={"calibration": path})
+        geometric = self.geometric.model_copy(update={"tag": tag})
+        file = str(folder / self.file) if self.file else ""
+        return self.model_copy(update={"file": file, "geometric": geometric})
 
     @model_validator(mode="after")
     def _whole(self) -> "RewardSettings":

@@ -200,7 +200,8 @@ class AgentServer:
         source, hold = self.reward.of(loop.spec)
         table = EpisodeTable(int(getattr(task, "horizon_steps", 100)), hold)
         told = Places().listen().told  # in the twin alone; on an arm nobody knows
-        return CellEnv(loop, table, scene, self.judge, self.voice.notice, source, told)
+        truth = self.reward.truth(self.judge.knows)
+        return CellEnv(loop, table, scene, self.judge, self.voice.notice, source, told, truth)
 
     def _watcher(self) -> WatchGate:
         rig, pause_s, called = self.recipe.rig, self.own.max_pause_s, self.judge.called

@@ -1,17 +1,21 @@
 """Who tells the agent that the goal is met while it learns, and what diagnostics hear of them."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import rospy
 from numpy.typing import NDArray
 
-from handful.config import build
+from handful.config import ConfigError, build
 from handful.contract import Spec
 from handful.rig.camera import Camera
 from handful.rig.cell import Judge
 from handful.rig.reward import Hold, RewardSource, Told
+from handful.rig.reward_settings import RewardSettings
+from handful.rig.reward_truth import Truth
 from handful.wire.node import Level
 from handful.workflow.recipe import Recipe, flatten
 from handful.workflow.reward_sources import make_source
@@ -46,6 +50,7 @@ class AgentReward:
         over = {} if given is None else flatten(given)
         values = recipe.reward.model_dump(mode="json")
         reward = build(type(recipe.reward), values, name or "reward", over)
+        _check_paths(reward, name or "reward")
         self.recipe = replace(recipe, reward=reward)
         self.source: RewardSource = Told("task", judge.met)
         self._warned = ""
@@ -62,6 +67,15 @@ class AgentReward:
             hold.steps,
         )
         return self.source, hold
+
+    def truth(self, knows: Callable[[], bool | None]) -> Truth | None:
+        """What is noted beside the source: whether ``judge/at_goal`` agrees, where it is heard.
+
+        None: it judges itself. ``knows``: what it says now, None when nobody publishes it.
+        """
+        if self.source.name == "task":
+            return None
+        return Truth(Hold(int(getattr(self.recipe.task_settings, "hold_steps", 1))), knows)
 
     def doubt(self) -> str:
         """Why the source should not be trusted now; empty: nothing known. Said once in the log."""
@@ -82,3 +96,15 @@ class AgentReward:
 
     def _picture(self, camera: str, calibration: str) -> NDArray[np.uint8]:
         return self._cameras[camera].latest(self._max_age_s).pixels
+
+
+def _check_paths(reward: RewardSettings, name: str) -> None:
+    """A node does not run where roslaunch was started, so a path says where it begins."""
+    tag = reward.geometric.tag
+    given = {"file": reward.file, "geometric.tag.calibration": tag.calibration if tag else ""}
+    for key, path in given.items():
+        if path and not Path(path).is_absolute():
+            raise ConfigError(
+                f"{name}: {key}: {path}: give the path from the root; "
+                "nodes do not run where roslaunch was started"
+            )

@@ -34,12 +34,18 @@ class EventJudge:
         self._said = Said()
         self._begun = threading.Event()
         self._at_goal, self._at_goal_s, self._max_age_s = False, 0.0, max_age_s
+        self._heard = False
         rospy.Subscriber("judge/at_goal", Bool, self._on_goal, queue_size=1, tcp_nodelay=True)
         rospy.Subscriber("episode/event", EpisodeEvent, self._on_event, queue_size=10)
 
     def met(self) -> bool:
         """What the detector said last."""
         return self._at_goal and time.monotonic() - self._at_goal_s <= self._max_age_s
+
+    def knows(self) -> bool | None:
+        """The same as the truth, beside another judge; None: no detector has said it of late."""
+        silent_s = time.monotonic() - self._at_goal_s
+        return self._at_goal if self._heard and silent_s <= self._max_age_s else None
 
     def said(self) -> Said:
         """The first ending that was called since the last time this was asked."""
@@ -62,6 +68,7 @@ class EventJudge:
 
     def _on_goal(self, message: Bool) -> None:
         self._at_goal, self._at_goal_s = bool(message.data), time.monotonic()
+        self._heard = True
 
     def _on_event(self, message: EpisodeEvent) -> None:
         if message.event == EpisodeEvent.BEGIN:

@@ -28,6 +28,7 @@ from handful.workflow.parts import Parts
 from handful.workflow.pretrain import describe, make_ready
 from handful.workflow.progress import WINDOW, Speed
 from handful.workflow.results import write_text
+from handful.workflow.reward_sources import rates_of
 from handful.workflow.run_folder import RunFolder
 from handful.workflow.sources import Sources, gather
 from handful.workflow.teleop_oversee import is_intervention, rate_of
@@ -229,6 +230,7 @@ class _Beside:
                 rolling_success=sum(recent) / len(recent),
                 episode=number,
                 **rate_of(self.driven, self.length, None),
+                **rates_of(last),
             )
 
     def _tell(self) -> None:

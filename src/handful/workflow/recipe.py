@@ -1,6 +1,7 @@
 """What a run is made of: a task, a seed, and six groups of settings, all resolved and checked."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -123,7 +124,7 @@ def resolve(
         twin=group("twin", TwinSettings, options.twin, "twin"),
         task_settings=group("task", TASKS[task].settings_class, None, TASKS[task].source()),
         train=train,
-        reward=group("reward", RewardSettings, options.reward, "reward"),
+        reward=group("reward", RewardSettings, options.reward, "reward").anchored(Path.cwd()),
     )
 
 

@@ -89,14 +89,16 @@ def judged(parts: Any) -> Any:
 
 
 def rates_of(end: Transition) -> dict[str, float]:
-    """What an episode's point of the curve says of its judge, where the truth is known beside it.
+    """What an episode's point of the curve says of its judge, most of it where the truth is known.
 
     false_success: it called success what was none. missed_success: the goal was met and it did not
-    say so. false_frame_rate, missed_frame_rate: of the episode's frames. drift: its alarm was on.
+    say so. false_frame_rate, missed_frame_rate: of the episode's frames. drift: its alarm was on,
+    which is known without the truth.
     """
     info = end.info
+    drift = {"drift": float(bool(info["drift"]))} if "drift" in info else {}
     if "true_success" not in info or "frames" not in info:
-        return {}
+        return drift
     true, said, frames = bool(info["true_success"]), end.reward > 0.0, float(info["frames"])
     return {
         "true_success": float(true),
@@ -104,7 +106,7 @@ def rates_of(end: Transition) -> dict[str, float]:
         "missed_success": float(true and not said),
         "false_frame_rate": float(info["false_frames"]) / frames,
         "missed_frame_rate": float(info["missed_frames"]) / frames,
-        "drift": float(bool(info.get("drift"))),
+        **drift,
     }
 
 
