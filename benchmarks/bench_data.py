@@ -6,7 +6,7 @@ Needs ``.bench/loaders`` (``benchmarks/loaders.py``). The two take turns in one 
 on the same random steps; what counts is the ratio. LeRobot's is its own class in torch's
 ``DataLoader`` without workers, on one thread, as ours is. It decodes PNG and makes float32 pictures
 (3, H, W) of them; so there is a second case in which ours, stored as PNG too, does the same work.
-Also states what recording costs.
+Also states what recording costs: bytes a second, raw and as PNG.
 """
 
 import argparse
@@ -143,5 +143,8 @@ class _Lerobot(Peer):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", default="-")
+    parser.add_argument("--slices", type=int, default=SLICES, help="turns of each; 2 are a try")
     asked = parser.parse_args()
-    write_json(asked.json, {"command": "python benchmarks/bench_data.py", **run_data_bench()})
+    tried = "" if asked.slices == SLICES else f" --slices {asked.slices}"
+    command = f"python benchmarks/bench_data.py{tried}"
+    write_json(asked.json, {"command": command, **run_data_bench(asked.slices)})
