@@ -115,12 +115,14 @@ class LiveThread:
             orders, self._orders = self._orders, []
             wish, self._wish = self._wish, None
         for order, heard_s in orders:
+            while self._catch_up(heard_s):  # or it would be obeyed before it came in
+                pass
             self._twin.receive(order, heard_s)
         if wish is not None:
             # At the present of those who sent orders, not at the last thing the twin had to do.
             wish.at_s = self._twin.reset(wish.seed, self.cell_s(self._now_s()))
             wish.done.set()
-        self._catch_up()
+        self._catch_up(self._now_s())
         return True
 
     def _due_s(self) -> float:
@@ -128,8 +130,8 @@ class LiveThread:
         due_s = self._twin.next_s()
         return due_s if self._tick is None else min(due_s, self._next_tick_s)
 
-    def _catch_up(self) -> None:
-        now_s = self._now_s()
+    def _catch_up(self, now_s: float) -> bool:
+        """Live towards that time of the machine [s], a slice at most; whether more is left."""
         until_s = min(self.cell_s(now_s), self._twin.now_s + _SLICE_S)
         for thing in self._twin.advance(until_s, now_s):
             self._say_time(self._twin.now_s)  # first, or what is delivered would be of the future
@@ -142,6 +144,7 @@ class LiveThread:
         if behind_s > _BEHIND_S:
             self._anchor_s += behind_s
             self.slipped_s += behind_s
+        return until_s < self.cell_s(now_s)
 
     def _say_time(self, cell_s: float) -> None:
         if self._tick is not None and cell_s > self._told_s + _TICK_S:

@@ -111,6 +111,31 @@ def test_orders_come_in_from_any_thread_and_silence_holds_the_arm() -> None:
         assert time.monotonic() - silent_s < 0.35
 
 
+def test_no_order_is_obeyed_before_it_came_in() -> None:
+    """Between two reports nothing is due, and the twin has not yet lived until the order's time."""
+    now_s, delay_s, obeyed_s = [0.0], 0.02, list[float]()
+    stage = Stage(make_task("lift"), load(RigSettings, "rig"), load(TwinSettings, "twin"))
+    twin = LiveTwin(
+        stage, LiveSettings(state_rate_hz=5.0, camera_rate_hz=5.0, actuation_delay_s=delay_s)
+    )
+    send = stage.arm.send
+    stage.arm.send = lambda goal: (obeyed_s.append(twin.now_s), send(goal))  # type: ignore
+    thread = LiveThread(twin, lambda thing: None, now_s=lambda: now_s[0])
+    goal = Command(np.array([0.5, 0.1, 0.2]), 0.0, 0.08)
+    sent_s = []
+    for k, gap_s in enumerate((0.13, 0.17, 0.11, 0.15), start=1):  # one is over a slice behind
+        now_s[0] += gap_s
+        sent_s.append(now_s[0])
+        thread.send(Order(k, now_s[0], goal, False, 0.5))
+        thread._once()
+        now_s[0] += 0.03
+        while thread.wall_s(thread._due_s()) <= now_s[0]:
+            thread._once()
+    twin.close()
+    late_s = np.array(obeyed_s) - np.array(sent_s) - delay_s
+    assert (np.abs(late_s) < 1.01 / 240.0).all(), late_s
+
+
 def test_what_was_decided_before_a_reset_is_not_obeyed_however_late_it_comes() -> None:
     with Running() as running:
         until(lambda: bool(running.reports))
