@@ -17,6 +17,7 @@ from handful.workflow.options import (
     output_options,
     overwrite_option,
     run_option,
+    sets_option,
     settings_options,
 )
 from handful.workflow.pretrain_options import play_option, pretrain
@@ -129,6 +130,8 @@ def train(**given: Any) -> None:
     "training.",
 )
 @click.option("--no-films", is_flag=True, help="Skip films and held-out frames: quicker.")
+@click.option("--twin", metavar="FILE.yaml", help="Another twin than the checkpoint's; with --run.")
+@sets_option("twin, task; with --run", "twin.randomize=hard")
 @device_option
 @click.option(
     "--run",
@@ -146,6 +149,7 @@ def evaluate(**given: Any) -> None:
 
     \b
     Example: handful evaluate runs/mine --episodes 100 --seed 7
+             handful evaluate runs/mine --set twin.randomize=hard --run runs/mine_hard
     """
     from handful.workflow import commands
 

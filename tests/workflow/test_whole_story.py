@@ -205,9 +205,33 @@ def test_the_story_step_by_step(tmp_path: Path) -> None:
         handful("evaluate", str(run), "--episodes", "3", "--no-films", "--json", "-")
     )
     assert again["lengths"] == result["lengths"], "the same worlds, the same policy"
+    in_another_twin(run, tmp_path / "hard", again)
     page = Path(handful("report", str(run)).strip())
     assert page == run.report
     assert "What the encoder separates" in page.read_text()
+
+
+def in_another_twin(run: RunFolder, into: Path, before: dict[str, Any]) -> None:
+    """Measured where all is drawn anew; the run's own result stays what it was."""
+    asked = ("evaluate", str(run), "--no-films", "--set", "twin.randomize=hard")
+    refuse = {
+        "say with --run DIR where": (),
+        "--set rig.…: may change the groups twin and task": ("--set", "rig.action.step_m=0.02"),
+        "randomize/hart: no shipped profile": ("--set", "twin.randomize=hart"),
+    }
+    for said, words in refuse.items():
+        where = ("--run", str(into)) if words else ()
+        refused = CliRunner().invoke(cli, [*asked, *words, *where])
+        assert refused.exit_code == 2 and said in refused.stderr, refused.stderr
+    assert not into.exists()
+    horizon = ("--set", "task.horizon_steps=7")
+    hard = json.loads(
+        handful(*asked, *horizon, "--episodes", "3", "--run", str(into), "--json", "-")
+    )
+    assert hard["sets"] == ["twin.randomize=hard", "task.horizon_steps=7"]
+    assert hard["seeds"] == before["seeds"] and max(hard["lengths"]) <= hard["horizon"] == 7
+    assert json.loads((into / "result.json").read_text()) == hard
+    assert json.loads(run.result.read_text()) == before
 
 
 def test_the_demo_keeps_the_run_before(tmp_path: Path) -> None:

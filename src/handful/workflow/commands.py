@@ -128,7 +128,7 @@ def evaluate_command(given: dict[str, Any]) -> None:
 
     console = Console(given.get("json_path") == "-")
     use_threads(1)  # one observation at a time: a second thread is only waited for
-    into = given.get("run_dir")
+    into, twin, sets = given.get("run_dir"), given.get("twin"), tuple(given.get("sets") or ())
     result = evaluate(
         given["checkpoint"],
         given["episodes"],
@@ -137,6 +137,7 @@ def evaluate_command(given: dict[str, Any]) -> None:
         device=given.get("device"),
         into=RunFolder(into) if into else None,
         films=not given.get("no_films"),
+        elsewhere=Options(twin=twin, sets=sets) if twin or sets else None,
     )
     console.say(
         f"{result['task']}: {result['successes']} of {result['episodes']} unseen episodes "

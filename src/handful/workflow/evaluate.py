@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from handful.config import ConfigError
+from handful.config import ConfigError, parse_overrides
 from handful.workflow import film
 from handful.workflow.console import Console
 from handful.workflow.errors import RunError
@@ -35,6 +35,7 @@ def evaluate(
     into: RunFolder | None = None,
     films: bool = True,
     opener: Opener | None = None,
+    elsewhere: Options | None = None,
 ) -> dict[str, Any]:
     """Run ``episodes`` worlds of the TEST range of ``seed`` and write ``result.json`` and films.
 
@@ -44,17 +45,26 @@ def evaluate(
     Args:
         checkpoint: a ``.safetensors`` file or a run folder. into: where results go, by default the
             folder of the checkpoint. films: also film the best and the failed episodes and
-            record held-out frames for the report.
+            record held-out frames for the report. elsewhere: how the twin differs from the one in
+            the checkpoint, by ``twin`` and ``sets``; then ``into`` is asked for.
     Returns:
         What ``result.json`` holds.
     Raises:
         RunError: no such checkpoint, or one without settings.
+        ConfigError: ``elsewhere`` changes more than twin and task, or nobody says where to.
     """
     if episodes < 1:
         raise ConfigError(f"--episodes {episodes}: expected 1 or more")
+    if elsewhere is not None and into is None:
+        raise ConfigError(
+            "--twin and --set measure in another twin than the run's own: say with --run DIR where "
+            "the result goes, so that the run's own result stays"
+        )
     run, path = find_checkpoint(checkpoint)
     run = into or run
     parts, learner, extra = (opener or open_checkpoint)(path, device)
+    if elsewhere is not None:
+        parts = Parts(_moved(parts.recipe, elsewhere), device)
     recipe = parts.recipe
     began_s = time.monotonic()
     env = parts.environment()
@@ -67,12 +77,26 @@ def evaluate(
     evaluate_s = time.monotonic() - began_s
     result = _result(recipe, extra, learner, outcomes, seed)
     result |= {"evaluate_s": round(evaluate_s, 3), "checkpoint": str(path)}
+    if elsewhere is not None:
+        result |= {"twin": elsewhere.twin, "sets": list(elsewhere.sets)}
     if films:
         result["films"] = film_some(env, learner, outcomes, run, recipe, console)
         write_probe(parts, env, learner, seed, run.probe)
     env.close()
     write_json(run.result, result)
     return result
+
+
+def _moved(recipe: Recipe, elsewhere: Options) -> Recipe:
+    """The same policy and rig in another twin."""
+    moved = resolve(elsewhere, recipe.to_dict(), "checkpoint")
+    other = sorted(set(parse_overrides(elsewhere.sets)) - {"twin", "task"})
+    if other:
+        raise ConfigError(
+            f"--set {other[0]}.…: may change the groups twin and task only here; "
+            "all else is what the checkpoint was trained with"
+        )
+    return moved
 
 
 def open_checkpoint(path: Path, device: str | None) -> tuple[Parts, Any, dict[str, Any]]:
