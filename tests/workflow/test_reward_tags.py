@@ -1,5 +1,7 @@
 """Push in the twin judged by two printed tags alone, against the truth that goes along unseen."""
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,10 @@ from handful.contract import Transition
 from handful.workflow.parts import Parts
 from handful.workflow.recipe import Options, resolve
 from handful.workflow.reward_sources import rates_of
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+
+from bench_measured import CASES, measured
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +82,12 @@ def test_a_tag_that_is_not_there_is_no_success(parts: Parts) -> None:
     said = env.source.facts()["geometric"]
     env.close()
     assert step.info["score"] == 0.0 and said == "tag 3 is not seen"
+
+
+def test_the_benchmark_counts_what_a_source_had_wrong(parts: Parts) -> None:
+    tag = parts.recipe.reward.geometric.tag
+    assert tag is not None and set(CASES) > {"push by two tags"}
+    found = measured("push by two tags", Path(tag.calibration), {"demo": 1})
+    assert (found["episodes"], found["true"], found["false_success"]) == (1, 1, 0)
+    assert found["missed_success"] == 1, "in this world the hand stands before the tag at the goal"
+    assert 0 < found["missed_frames"] < found["frames"] <= 60 and not found["false_frames"]
