@@ -236,6 +236,7 @@ The wire: the doors to ROS, and the only room that knows it
     wire.teleop              a person's hands: any device or topic to teleop/action
     wire.twin                the twin behind the topics of cameras and arm
     wire.twin_script         its scripted demonstrator, who acts as a person would
+    wire.twin_description    its arm, whichever it is, as TF and RViz want it
     wire.twin_mounts         where its cameras are bolted on, as /tf_static
     wire.twin_shadow         the twin beside the arm: where it should be, and how far off it is
     wire.markers             what RViz shows of the guard: box, target, verdict

@@ -211,6 +211,36 @@ def test_the_view_names_topics_that_there_are_and_displays_that_rviz_has() -> No
     topics = {d["Image Topic"] for d in view["Displays"] if d["Class"] == "rviz/Image"}
     assert topics == {"third/color/image_raw", "wrist/color/image_raw"}
     assert view["Global Options"]["Fixed Frame"] == messages.BASE_FRAME
+    assert view["Displays"][0]["Reference Frame"] == "<Fixed Frame>", "or it stays a Panda's"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "frame"),
+    [
+        (["twin.launch"], "panda_link0"),
+        (["rig.launch", "arm:=franka_serl"], "panda_link0"),
+        (["rig.launch", "arm:=ur_twist"], "base_link"),
+        (["rig.launch", "arm:=ur_twist", "base_frame:=base"], "base"),
+    ],
+)
+def test_rviz_stands_on_the_frame_that_the_arm_calls_its_base(
+    ros: Graph, arguments: list[str], frame: str
+) -> None:
+    script = (
+        "import sys, roslaunch.config as c\n"
+        "loaded = c.load_config_default([(sys.argv[1], sys.argv[2:])], 11311)\n"
+        "print([n.args for n in loaded.nodes if n.name == 'rviz'])"
+    )
+    command = [sys.executable, "-c", script, str(LAUNCH / arguments[0]), *arguments[1:]]
+    done = ros.run("question", [*command, "rviz:=true"])
+    assert done.wait(30.0) == 0, done.output()
+    assert re.search(rf"-d \S+/handful\.rviz -f {frame}'\]", done.output()), done.output()
+
+
+def test_every_shipped_profile_of_an_arm_stands_where_rviz_does() -> None:
+    for path in sorted((ROOT / "config/node/arm").glob("*.yaml")):
+        base = yaml.safe_load(path.read_text())["base_frame"]
+        assert base == ("panda_link0" if "franka" in path.stem else "base_link"), path.stem
 
 
 def test_the_twin_comes_up_moves_records_and_ends_as_one(ros: Graph, tmp_path: Path) -> None:

@@ -4,12 +4,12 @@ import itertools
 
 import numpy as np
 import pytest
-from graph import NO_ROS
+from graph import NO_ROS, Graph
 
 pytest.importorskip("handful.msg", reason=NO_ROS)
 
 from geometry_msgs.msg import Point
-from visualization_msgs.msg import Marker
+from visualization_msgs.msg import Marker, MarkerArray
 
 from handful.msg import ArmState, GuardState, Verdict
 from handful.rig.guard import Status
@@ -48,6 +48,31 @@ def test_the_target_is_where_the_arm_says_and_as_wide_as_it_shall_open() -> None
     assert yaw_rad == pytest.approx(0.3)
     state.target_gripper_m = 0.0
     assert markers.target(state, markers.GREEN)[1].scale.y > 0.0, "rviz draws nothing of size 0"
+
+
+def test_everything_is_in_the_frame_that_the_arm_calls_its_base() -> None:
+    """A UR's is base_link: in a Panda's frame nothing would be shown."""
+    state = ArmState(target=messages.pose([0.5, 0.1, 0.2], 0.0))
+    assert {m.header.frame_id for m in markers.target(state, markers.RED)} == {messages.BASE_FRAME}
+    state.header.frame_id = "base_link"
+    drawn = [
+        *markers.target(state, markers.RED),
+        markers.workspace(BOX, 0.0, "base_link"),
+        markers.verdict_text(READY, None, Point(0.5, 0.0, 0.7), 0.0, "base_link"),
+    ]
+    assert {marker.header.frame_id for marker in drawn} == {"base_link"}
+
+
+def test_the_node_draws_in_the_frame_of_the_arm_it_hears(ros: Graph) -> None:
+    ros.start("markers_node")
+    arm = ros.talk("arm/state", ArmState, latch=True, listeners=1)
+    state = ArmState(target=messages.pose([0.5, 0.1, 0.2], 0.0))
+    state.header.frame_id = "base_link"
+    arm.say(state)
+    ear = ros.listen("markers", MarkerArray)
+    heard = ear.wait_for(lambda array: any(m.ns == "target" for m in array.markers))
+    assert {m.header.frame_id for m in heard.markers} == {"base_link"}
+    ear.close()
 
 
 def test_every_status_has_a_colour_and_only_ok_is_green() -> None:

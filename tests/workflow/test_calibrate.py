@@ -84,6 +84,37 @@ def test_a_hidden_camera_is_found_within_the_bar(on_hand: bool, tmp_path: Path) 
         env.close()
 
 
+@pytest.mark.parametrize(("arm", "on_hand"), [("xarm6", True), ("iiwa", False)])
+def test_another_arm_s_camera_is_found_in_its_own_links(
+    arm: str, on_hand: bool, tmp_path: Path
+) -> None:
+    """Base and hand frame of both stand apart from their links, which a mount names."""
+    twin = load(TwinSettings, "twin", {"arm": arm, "antialias": 1})
+    cell = BoardCell(shipped(on_hand), load(BoardSettings, "board"), 3, twin)
+    try:
+        pictures(cell, tmp_path / "views")
+    finally:
+        cell.close()
+    out, numbers = tmp_path / "eye.yaml", tmp_path / "numbers.json"
+    words = ["calibrate", "camera", str(tmp_path / "views"), "--on", "hand" if on_hand else "base"]
+    words += ["--out", str(out), "--json", str(numbers), "--set", f"twin.arm={arm}"]
+    done = CliRunner().invoke(cli, words)
+    assert done.exit_code == 0, done.output
+    mount = load_mount(out)
+    assert mount is not None and mount.parent_frame == cell.links[int(on_hand)] not in FRAMES
+    apart = invert(cell.X_LC) @ optical_pose(mount)
+    assert np.linalg.norm(apart[:3, 3]) < 0.005
+    assert np.degrees(np.linalg.norm(log_so3(apart[:3, :3]))) < 0.5
+    name = "wrist" if on_hand else "third"
+    key = f"cameras.{name}.calibration"
+    env = make_env("reach", twin=load(TwinSettings, "twin", {"arm": arm, key: str(out)}))
+    try:
+        seen = invert(cell.hidden.X_PC) @ env.stage.eyes[name].X_AC
+        assert np.linalg.norm(seen[:3, 3]) < 0.005, "the twin puts it where it was"
+    finally:
+        env.close()
+
+
 class Arm:
     """An arm whose joints are what a test says, one reading after the other."""
 

@@ -45,11 +45,11 @@ _TEXT_ABOVE_M = 0.30  # over the box, where the elbow does not hide it
 _VERDICT_SHOWN_S = 1.0  # an older one says nothing about now
 
 
-def workspace(settings: GuardSettings, stamp_s: float) -> Marker:
-    """The guard's box as its twelve edges."""
+def workspace(settings: GuardSettings, stamp_s: float, frame_id: str = BASE_FRAME) -> Marker:
+    """The guard's box as its twelve edges, in the base frame of that name."""
     low, high = settings.workspace_min_m, settings.workspace_max_m
     corners = [Point(*((high if k >> i & 1 else low)[i] for i in range(3))) for k in range(8)]
-    marker = _marker("workspace", Marker.LINE_LIST, stamp_s, (0.3, 0.6, 1.0), 0.8)
+    marker = _marker("workspace", Marker.LINE_LIST, stamp_s, (0.3, 0.6, 1.0), 0.8, frame_id)
     marker.scale = Vector3(0.002, 0.0, 0.0)
     marker.points = [corners[k] for edge in _EDGES for k in edge]
     return marker
@@ -58,16 +58,21 @@ def workspace(settings: GuardSettings, stamp_s: float) -> Marker:
 def target(state: wire.ArmState, rgb: Rgb) -> list[Marker]:
     """The arm's target: a ball, and a line between the fingers as wide as they shall open."""
     stamp_s, p_m = seconds(state.header.stamp), state.target.position
-    ball = _marker("target", Marker.SPHERE, stamp_s, rgb, 0.7)
+    frame_id = state.header.frame_id or BASE_FRAME
+    ball = _marker("target", Marker.SPHERE, stamp_s, rgb, 0.7, frame_id)
     ball.pose.position, ball.scale = p_m, Vector3(0.015, 0.015, 0.015)
-    fingers = _marker("fingers", Marker.CUBE, stamp_s, rgb, 0.9)
+    fingers = _marker("fingers", Marker.CUBE, stamp_s, rgb, 0.9, frame_id)
     fingers.pose = pose([p_m.x, p_m.y, p_m.z], state.target_yaw_rad)
     fingers.scale = Vector3(0.004, max(state.target_gripper_m, 0.002), 0.004)
     return [ball, fingers]
 
 
 def verdict_text(
-    guard: wire.GuardState | None, verdict: wire.Verdict | None, above: Point, stamp_s: float
+    guard: wire.GuardState | None,
+    verdict: wire.Verdict | None,
+    above: Point,
+    stamp_s: float,
+    frame_id: str = BASE_FRAME,
 ) -> Marker:
     """What the guard says, over the box: its mode with the reason, or the last verdict."""
     rgb = verdict_rgb(guard, verdict)
@@ -77,7 +82,7 @@ def verdict_text(
         said = f"{verdict.source}: {_STATUS_NAMES.get(verdict.status, '?')}, {verdict.reason}"
     else:
         said = "ready" if guard is not None else "no guard heard"
-    marker = _marker("verdict", Marker.TEXT_VIEW_FACING, stamp_s, rgb, 1.0)
+    marker = _marker("verdict", Marker.TEXT_VIEW_FACING, stamp_s, rgb, 1.0, frame_id)
     marker.text, marker.scale = said, Vector3(0.0, 0.0, 0.04)
     marker.pose.position = above
     return marker
@@ -154,16 +159,20 @@ class MarkerServer:
         stamp_s = rospy.get_time()
         fresh = time.monotonic() - self._verdict_s < _VERDICT_SHOWN_S
         verdict = self._verdict if fresh else None
-        markers = [workspace(self._settings, stamp_s)]
-        markers.append(verdict_text(self._guard, verdict, self._above, stamp_s))
-        if self._arm is not None:
-            markers += target(self._arm, verdict_rgb(self._guard, verdict))
+        arm = self._arm
+        frame_id = (arm.header.frame_id if arm is not None else "") or BASE_FRAME
+        markers = [workspace(self._settings, stamp_s, frame_id)]
+        markers.append(verdict_text(self._guard, verdict, self._above, stamp_s, frame_id))
+        if arm is not None:
+            markers += target(arm, verdict_rgb(self._guard, verdict))
         with contextlib.suppress(rospy.ROSException):  # shut down between question and answer
             self._out.publish(MarkerArray(markers))
 
 
-def _marker(name: str, kind: int, stamp_s: float, rgb: Rgb, alpha: float) -> Marker:
-    marker = Marker(header=header(stamp_s, BASE_FRAME), ns=name, id=0, type=kind)
+def _marker(
+    name: str, kind: int, stamp_s: float, rgb: Rgb, alpha: float, frame_id: str = BASE_FRAME
+) -> Marker:
+    marker = Marker(header=header(stamp_s, frame_id), ns=name, id=0, type=kind)
     marker.action, marker.color = Marker.ADD, ColorRGBA(*rgb, alpha)
     marker.pose.orientation.w = 1.0
     marker.frame_locked = True

@@ -30,22 +30,22 @@ from handful.rig.geometry import apply, exp_so3, invert, pose
 
 Array = NDArray[np.float64]
 
-HAND_LINK, BASE_LINK = "panda_hand", "panda_link0"
 _INK_RGB, _PAPER_RGB = (0.04, 0.04, 0.045), (0.93, 0.93, 0.92)
 _PAPER_M = 0.012
 _FINER = 2  # samples a pixel each way
 _SETTLE_S = 0.4
 _TRIES = 2000
-_SWING_RAD = np.array([0.3, 0.3, 0.3, 0.3, 0.5, 0.5, 0.9])  # of each joint about the middle pose
+_SWING_RAD = 0.3  # of a joint about the middle pose
+_WRIST_RAD = (0.5, 0.5, 0.9)  # and of the last three
 
 
 @dataclass(frozen=True)
 class HiddenCell:
     """What the calibration is to find out, and how badly the cell shows it.
 
-    lens: the true intrinsics. X_PC: (4, 4) true place of the optical frame in the hand (on_hand)
-    or in B. blur_px, noise: of the picture [px, grey levels]. joint_offset_rad: (7,) by which every
-    joint's reading is off.
+    lens: the true intrinsics. X_PC: (4, 4) true place of the optical frame in the hand H (on_hand)
+    or in B. blur_px, noise: of the picture [px, grey levels]. joint_offset_rad: by which readings
+    of the joints are off, begun anew for an arm that has more.
     """
 
     lens: Calibration
@@ -72,19 +72,32 @@ def shipped(on_hand: bool) -> HiddenCell:
 class BoardCell:
     """A cell with a board on its table, or in the hand when the camera stands beside the arm.
 
-    camera, arm: the rig's doors to it. chain: the arm's kinematics to the hand.
+    camera, arm: the rig's doors to it. chain: the arm's kinematics from its base's link to its
+    hand's, which links names. X_LC: (4, 4) the optical frame in the link that carries the camera,
+    as a ``mount`` says it. twin: whose arm it is; ``config/twin.yaml`` by default.
     """
 
-    def __init__(self, hidden: HiddenCell, settings: BoardSettings, seed: int = 0) -> None:
+    def __init__(
+        self,
+        hidden: HiddenCell,
+        settings: BoardSettings,
+        seed: int = 0,
+        twin: TwinSettings | None = None,
+    ) -> None:
         self.hidden, self.board = hidden, Board(settings)
         self._rng = np.random.default_rng([seed, 77])
-        self._world = World(load(TwinSettings, "twin"), {})
+        self._world = World(twin or load(TwinSettings, "twin"), {})
         self._reader = TwinArm(self._world)
         model = self._world.model
         self._home_rad = model.home_rad
+        self.links = model.settings.base.link, model.settings.hand.link
         self.chain: Chain = read_urdf(
-            model.physics.read_text(encoding="utf-8"), BASE_LINK, HAND_LINK, self._home_rad
+            model.physics.read_text(encoding="utf-8"), *self.links, self._home_rad
         )
+        self._X_BL, self._X_LH = model.links[0].X_FL, model.X_LH
+        self.X_LC = (self._X_LH if hidden.on_hand else invert(self._X_BL)) @ hidden.X_PC
+        self._swing_rad = np.full(model.dof, _SWING_RAD)
+        self._swing_rad[-3:] = _WRIST_RAD[-model.dof :]
         width_m, height_m = self.board.size_m
         down = exp_so3([np.pi, 0.0, 0.0])
         if hidden.on_hand:  # on the table, seen from above: its z points down
@@ -93,7 +106,7 @@ class BoardCell:
             sign = np.array([[0.0, 0.0, -1.0], [-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
             self.X_PO = pose(sign, [0.02, 0.5 * width_m, 0.11])
         self._scene = Scene(self._world)
-        frame, link = (BASE, BASE_LINK) if hidden.on_hand else (self._scene.hand, HAND_LINK)
+        frame, link = (BASE, self.links[0]) if hidden.on_hand else (self._scene.hand, self.links[1])
         self._scene.parts += [(frame, mesh) for mesh in board_meshes(self.board, self.X_PO, link)]
         self._renderer = FastRenderer(self._scene, _FINER)
         self._middle_rad: Array | None = None
@@ -109,7 +122,10 @@ class BoardCell:
         if self._middle_rad is None:
             self._middle_rad = self._facing()
         for _ in range(_TRIES):
-            q_rad = self._middle_rad + self._rng.uniform(-1.0, 1.0, 7) * _SWING_RAD
+            q_rad = (
+                self._middle_rad
+                + self._rng.uniform(-1.0, 1.0, len(self._swing_rad)) * self._swing_rad
+            )
             q_rad = np.clip(q_rad, self.chain.q_min, self.chain.q_max)
             if self._sees_it(q_rad):
                 break
@@ -121,7 +137,7 @@ class BoardCell:
 
     def X_BH(self) -> Array:
         """The hand's true pose (4, 4), now."""
-        return self.chain.forward(self._world.joints()[0][:7])
+        return self._hand_at(self._world.joints()[0][: self._world.model.dof])
 
     def close(self) -> None:
         """Let the world go."""
@@ -144,8 +160,8 @@ class BoardCell:
     def state(self) -> ArmState:
         """What the arm says, with its joints' offsets."""
         q, dq = self._world.joints()
-        wrong = q.copy()
-        wrong[:7] += np.array(self.hidden.joint_offset_rad)
+        wrong, dof = q.copy(), self._world.model.dof
+        wrong[:dof] += np.resize(self.hidden.joint_offset_rad, dof)
         return self._reader.measured(wrong, dq)
 
     @property
@@ -154,7 +170,7 @@ class BoardCell:
         return self._world.time_s
 
     def _facing(self) -> Array:
-        """Joints (7,) at which camera and board look nearly straight at each other."""
+        """Joints (N,) at which camera and board look nearly straight at each other."""
         hidden, (width_m, height_m) = self.hidden, self.board.size_m
         for k in range(_TRIES // 20):
             tilt = exp_so3([*self._rng.uniform(-0.5, 0.5, 2) * min(1.0, k / 8.0), 0.0])
@@ -167,13 +183,17 @@ class BoardCell:
             else:
                 X_BH = hidden.X_PC @ X_CO @ invert(self.X_PO)
             with contextlib.suppress(ArmError):
-                q_rad = self.chain.solve(X_BH, self._home_rad, 4.0)
+                X_LL = invert(self._X_BL) @ X_BH @ invert(self._X_LH)
+                q_rad = self.chain.solve(X_LL, self._home_rad, 4.0)
                 if self._sees_it(q_rad):
                     return q_rad
         raise ArmError("twin: the arm cannot bring camera and board face to face")
 
+    def _hand_at(self, q_rad: Array) -> Array:
+        return self._X_BL @ self.chain.forward(q_rad) @ self._X_LH
+
     def _sees_it(self, q_rad: Array) -> bool:
-        X_BH, hidden = self.chain.forward(q_rad), self.hidden
+        X_BH, hidden = self._hand_at(q_rad), self.hidden
         if X_BH[2, 3] < (0.15 if hidden.on_hand else 0.3):
             return False
         X_CO = (

@@ -18,6 +18,7 @@ _BOARD = click.option(
 
 
 _SET_BOARD = sets_option("board", "board.square_m=0.0355")
+_SET_CELL = sets_option("board, twin (its arm)", "twin.arm=xarm6")
 _SET_RUN = sets_option("rig, twin, task", "twin.position_gain=0.05")
 _WHERE = click.option(
     "--on",
@@ -31,10 +32,10 @@ _URDF = [
     click.option(
         "--urdf",
         type=click.Path(path_type=Path, dir_okay=False, exists=True),
-        help="The arm's description.  [default: the twin's Panda]",
+        help="The arm's description.  [default: of the twin's arm, a Panda or --set twin.arm=NAME]",
     ),
-    click.option("--base-link", default="panda_link0", show_default=True, help="Its base."),
-    click.option("--hand-link", default="panda_hand", show_default=True, help="Its hand."),
+    click.option("--base-link", help="Its base.  [default: of the twin's arm, panda_link0]"),
+    click.option("--hand-link", help="Its hand.  [default: of the twin's arm, panda_hand]"),
 ]
 
 
@@ -113,7 +114,7 @@ def board_command(**given: Any) -> None:
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the twin.")
 @_WHERE
 @_BOARD
-@_SET_BOARD
+@_SET_CELL
 def capture_command(**given: Any) -> None:
     """Take pictures of the board, each with the arm's joints at that moment.
 
@@ -122,7 +123,7 @@ def capture_command(**given: Any) -> None:
 
     \b
     Example: handful calibrate capture views --on base --camera webcam.yaml
-             handful calibrate capture views --on hand --twin
+             handful calibrate capture views --on hand --twin --set twin.arm=xarm6
     """
     from handful.workflow import calibrate_run
 
@@ -153,10 +154,13 @@ def capture_command(**given: Any) -> None:
 )
 @_urdf
 @_BOARD
-@_SET_BOARD
+@_SET_CELL
 @output_options
 def camera_command(**given: Any) -> None:
     """Measure a camera: intrinsics from the board's corners, its place by hand-eye calibration.
+
+    The arm is a Panda unless --set twin.arm=NAME (or FILE.yaml, docs/own_arm.md) or --urdf say
+    otherwise.
 
     FOLDER holds pictures and views.jsonl (docs/calibration.md), as handful calibrate capture makes
     it. Bad views are left out and named; a set that cannot tell is refused with what is missing.

@@ -20,6 +20,7 @@ from handful.workflow.console import Console
 from handful.workflow.errors import RunError
 from handful.workflow.process import hush
 from handful.workflow.results import write_json
+from handful.workflow.twin_overrides import load_twin
 
 
 def board_command(given: dict[str, Any]) -> None:
@@ -51,9 +52,10 @@ def capture_command(given: dict[str, Any]) -> None:
                 kept = capture(folder, camera, arm, board, _asking(count), click.echo)
             finally:
                 camera.close()
+    whose = "".join(f" --set {word}" for word in given["sets"] if word.startswith("twin."))
     click.echo(
         f"{folder}: {kept} pictures\nnext: handful calibrate camera {folder} "
-        f"--on {given['where']} --out camera.yaml"
+        f"--on {given['where']} --out camera.yaml{whose}"
     )
 
 
@@ -61,8 +63,8 @@ def camera_command(given: dict[str, Any]) -> None:
     """``handful calibrate camera``."""
     console, board = Console(given.get("json_path") == "-"), _board(given)
     lens = load_calibration(given["lens"]) if given.get("lens") else None
-    taken = read_views(given["folder"], _chain(given))
-    frames = given["base_link"], given["hand_link"]
+    chain, frames = _chain(given)
+    taken = read_views(given["folder"], chain)
     measured = measure(taken, board, given["where"] == "hand", frames, lens)
     write_camera(measured, given["name"], given["out"])
     if given.get("seen"):
@@ -97,7 +99,7 @@ def whole_picture(path: str) -> CameraNodeSettings:
 
 def _board(given: dict[str, Any]) -> Board:
     sets = parse_overrides(given["sets"])
-    only(sets, ("board",))
+    only(sets, ("board", "twin"))
     return Board(load(BoardSettings, given["board_file"], sets.get("board")))
 
 
@@ -114,14 +116,20 @@ def only(sets: dict[str, Any], groups: tuple[str, ...]) -> None:
         )
 
 
-def _chain(given: dict[str, Any]) -> Chain:
-    path = given.get("urdf")
-    if path is None:
-        with hush():
-            from handful_twin.arm_model import arm_model
-        path = arm_model().physics
-    text = Path(path).read_text(encoding="utf-8")
-    return read_urdf(text, given["base_link"], given["hand_link"])
+def _twin(given: dict[str, Any]) -> Any:
+    """The twin whose arm it is: the shipped one with ``--set twin....``."""
+    return load_twin("twin", parse_overrides(given["sets"]).get("twin"))
+
+
+def _chain(given: dict[str, Any]) -> tuple[Chain, tuple[str, str]]:
+    """The arm's joints, and its links at base and hand."""
+    with hush():
+        from handful_twin.arm_model import arm_model
+    model = arm_model(_twin(given).arm)
+    base = given["base_link"] or model.settings.base.link
+    hand = given["hand_link"] or model.settings.hand.link
+    text = Path(given.get("urdf") or model.physics).read_text(encoding="utf-8")
+    return read_urdf(text, base, hand), (base, hand)
 
 
 def _asking(count: int) -> Any:
@@ -137,7 +145,8 @@ def _asking(count: int) -> Any:
 def _in_twin(given: dict[str, Any], board: Board, folder: Path, count: int) -> int:
     with hush():
         from handful.workflow.calibrate_cell import BoardCell, shipped
-    cell = BoardCell(shipped(given["where"] == "hand"), board.settings, given["seed"])
+    hidden = shipped(given["where"] == "hand")
+    cell = BoardCell(hidden, board.settings, given["seed"], _twin(given))
 
     def move(number: int) -> bool:
         if number >= count:
