@@ -2,8 +2,9 @@
 
 For each case demonstrations, as many attempts of a demonstrator that is mistaken by 3 to 7 cm, and
 random episodes, all in worlds that nothing else uses; the source ends them, the task's own rule is
-noted. ``push`` is judged by two printed tags of 27 px and nothing else (docs/rewards.md), once more
-in the colours, light and cameras of ``hard``; a tag's picture is without the sensor's noise.
+noted. ``lift`` is judged by the tool's height and the opening, with and without a squeeze; ``push``
+by two printed tags of 27 px and nothing else (docs/rewards.md), once more in the colours, light and
+cameras of ``hard``; a tag's picture is without the sensor's noise.
 
     .venv/bin/python benchmarks/bench_measured.py --json docs/results/measured.json
 
@@ -35,9 +36,11 @@ LIFT = (
     "reward.geometric.width_min_m=0.03",
     "reward.geometric.width_max_m=0.06",
 )
+SQUEEZE = ("reward.geometric.squeeze_min_m=0.02",)
 TAGS = ("twin.tags=push",)
 CASES: dict[str, tuple[str, str | None, tuple[str, ...]]] = {
-    "lift by tool and opening": ("lift", None, LIFT),
+    "lift by tool and opening": ("lift", None, (*LIFT, *SQUEEZE)),
+    "lift without the squeeze": ("lift", None, LIFT),
     "push by two tags": ("push", "reward/push_tags", TAGS),
     "push by two tags, hard": ("push", "reward/push_tags", (*TAGS, "twin.randomize=hard")),
 }

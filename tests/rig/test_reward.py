@@ -1,5 +1,6 @@
 """Reward: who claims success, how long a claim must stand, and what geometry and tags measure."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,13 @@ class TestGeometric:
         claim = Geometric(self.LIFT).look(SEEN, arm(p_m, width_m))
         assert claim.score == pytest.approx(score, abs=1e-9)
         assert (claim.why == "") == (score == 1.0)
+
+    def test_a_hand_that_is_told_to_stand_half_open_holds_nothing(self) -> None:
+        settings = self.LIFT.model_copy(update={"squeeze_min_m": 0.02})
+        for told_m, score in ((0.0, 1.0), (0.02, 1.0), (0.025, 0.5), (0.04, 0.0), (0.08, 0.0)):
+            one = replace(arm((0.5, 0.0, 0.2), 0.04), target_gripper_m=told_m)
+            assert Geometric(settings).look(SEEN, one).score == pytest.approx(score, abs=1e-9)
+        assert not GeometricSettings(squeeze_min_m=0.01).empty
 
     def test_a_measurement_that_is_no_number_meets_nothing(self) -> None:
         assert Geometric(self.LIFT).look(SEEN, arm((0.5, 0.0, float("nan")))).score == 0.0

@@ -38,6 +38,9 @@ class Geometric:
             misses["the gripper is too far closed"] = s.width_min_m - arm.gripper_m
         if s.width_max_m is not None:
             misses["the gripper is too far open"] = arm.gripper_m - s.width_max_m
+        if s.squeeze_min_m is not None:
+            squeeze_m = arm.gripper_m - arm.target_gripper_m
+            misses["the fingers squeeze too little"] = s.squeeze_min_m - squeeze_m
         if self._tag_miss is not None:
             miss_m, words = self._tag_miss()
             misses[words] = miss_m

@@ -44,20 +44,23 @@ class GeometricSettings(Settings):
     """Success as geometry: all that is given must hold.
 
     tip_min_m, tip_max_m: box of the tip in B. width_min_m, width_max_m: opening between the pads.
-    tag: where a thing must be. slack_m: how far outside the score has fallen to nought.
+    squeeze_min_m: how much wider they are than they were told to be, so that something is between
+    them. tag: where a thing must be. slack_m: how far outside the score has fallen to nought.
     """
 
     tip_min_m: tuple[float | None, float | None, float | None] = (None, None, None)
     tip_max_m: tuple[float | None, float | None, float | None] = (None, None, None)
     width_min_m: float | None = Field(default=None, ge=0.0)
     width_max_m: float | None = Field(default=None, ge=0.0)
+    squeeze_min_m: float | None = Field(default=None, gt=0.0)
     tag: TagSettings | None = None
     slack_m: float = Field(default=0.005, gt=0.0)
 
     @property
     def empty(self) -> bool:
         """Whether nothing is asked for."""
-        bounds = (*self.tip_min_m, *self.tip_max_m, self.width_min_m, self.width_max_m)
+        widths = (self.width_min_m, self.width_max_m, self.squeeze_min_m)
+        bounds = (*self.tip_min_m, *self.tip_max_m, *widths)
         return self.tag is None and all(bound is None for bound in bounds)
 
     @model_validator(mode="after")
