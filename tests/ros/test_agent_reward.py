@@ -13,7 +13,9 @@ from std_msgs.msg import Bool
 
 from handful.config import ConfigError
 from handful.contract import ArmState, Observation
+from handful.rig.calibration import Calibration
 from handful.rig.cell import Said
+from handful.rig.mount import camera_text
 from handful.rig.observe import Observer
 from handful.rig.reward import Scored
 from handful.wire.agent_reward import AgentReward
@@ -92,6 +94,16 @@ def test_a_misspelled_parameter_is_refused_by_name() -> None:
 def test_a_path_that_begins_nowhere_is_refused(given: dict[str, Any], key: str) -> None:
     with pytest.raises(ConfigError, match=f"/agent/reward: {key}: give the path from the root"):
         reward("learn", given)
+
+
+def test_a_tag_in_pictures_of_another_size_is_refused_at_start(tmp_path: Path) -> None:
+    path = tmp_path / "third.yaml"
+    K = np.array([[900.0, 0.0, 319.5], [0.0, 900.0, 239.5], [0.0, 0.0, 1.0]])
+    path.write_text(camera_text("third", Calibration(640, 480, K, np.zeros(5)), None, []))
+    tag = TAG | {"calibration": str(path)}
+    one = reward("learn", {"by": "geometric", "geometric": {"tag": tag}})
+    with pytest.raises(ConfigError, match="is of 640 x 480 px, third delivers 64 x 64; set rig"):
+        one.of(SPEC)
 
 
 def test_the_truth_is_noted_beside_a_source_while_somebody_says_it(

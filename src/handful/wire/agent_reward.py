@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from handful.config import ConfigError, build
 from handful.contract import Spec
+from handful.rig.calibration import load_calibration
 from handful.rig.camera import Camera
 from handful.rig.cell import Judge
 from handful.rig.reward import Hold, RewardSource, Told
@@ -61,6 +62,7 @@ class AgentReward:
         if self._mode != _MODE:
             return self.source, usual
         self.source, hold = make_source(self.recipe, spec, self._judge.met, self._picture)
+        _check_size(self.recipe)
         rospy.loginfo(
             "agent: success is what %s says, held %d steps, and people",
             self.source.name,
@@ -96,6 +98,20 @@ class AgentReward:
 
     def _picture(self, camera: str, calibration: str) -> NDArray[np.uint8]:
         return self._cameras[camera].latest(self._max_age_s).pixels
+
+
+def _check_size(recipe: Recipe) -> None:
+    """A tag is looked for in what the camera delivers, which must be what was calibrated."""
+    tag = recipe.reward.geometric.tag
+    if recipe.reward.by != "geometric" or tag is None:
+        return
+    lens, size = load_calibration(tag.calibration), recipe.rig.cameras[tag.camera]
+    if (lens.width_px, lens.height_px) != (size.width_px, size.height_px):
+        raise ConfigError(
+            f"reward.geometric.tag.calibration: {tag.calibration} is of {lens.width_px} x "
+            f"{lens.height_px} px, {tag.camera} delivers {size.width_px} x {size.height_px}; "
+            f"set rig.cameras.{tag.camera}.width_px, height_px and a crop_px for the policy"
+        )
 
 
 def _check_paths(reward: RewardSettings, name: str) -> None:
