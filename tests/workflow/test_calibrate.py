@@ -212,6 +212,19 @@ def test_an_arm_that_does_not_move_is_said_so() -> None:
         estimate([Motion(sent, still)])
 
 
+def test_a_camera_that_shows_nothing_of_the_arm_is_named() -> None:
+    cell = live(0.0, 0.0)
+    try:
+        motion = record(cell.arm, {"third": cell.cameras["third"]}, cell.clock, 0, 2.0)
+    finally:
+        cell.close()
+    stamps_s, arrivals_s, pictures = motion.frames["third"]
+    few = {"third": (stamps_s[:5], arrivals_s[:5], pictures[:5])}
+    blind = Motion(motion.sent, motion.measured, few)
+    with pytest.raises(RunError, match="camera 'third', does it see the arm.* 5 pictures are too"):
+        estimate([blind, blind])
+
+
 def test_pictures_that_come_late_are_late_by_what_they_are() -> None:
     at = path(1, 4.0, 0.03)
     times = np.arange(0.0, 4.0, 0.02)

@@ -74,7 +74,8 @@ def estimate(motions: list[Motion]) -> Latency:
     """The delays that explain these recordings.
 
     Raises:
-        RunError: fewer than two repetitions, or an arm that did not move.
+        RunError: fewer than two repetitions, an arm that did not move, or pictures that do not
+            show how; the message names the camera.
     """
     if len(motions) < 2:
         raise RunError("a latency with an interval needs at least two repetitions")
@@ -83,8 +84,11 @@ def estimate(motions: list[Motion]) -> Latency:
     error: dict[str, list[float]] = {}
     for motion in motions:
         for name, (stamps_s, arrivals_s, pictures) in motion.frames.items():
-            age.setdefault(name, []).append(picture_lag(motion.measured, arrivals_s, pictures))
-            error.setdefault(name, []).append(picture_lag(motion.measured, stamps_s, pictures))
+            try:
+                age.setdefault(name, []).append(picture_lag(motion.measured, arrivals_s, pictures))
+                error.setdefault(name, []).append(picture_lag(motion.measured, stamps_s, pictures))
+            except RunError as trouble:
+                raise RunError(f"camera {name!r}, does it see the arm? {trouble}") from None
     return Latency(
         _interval([dead for dead, _ in lags]),
         _interval([rise for _, rise in lags]),
