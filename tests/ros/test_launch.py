@@ -166,6 +166,21 @@ def test_the_arguments_reach_the_parameters(ros: Graph) -> None:
     assert "/use_sim_time" not in params and "/agent_node/seed" not in params
 
 
+def test_who_judges_and_what_is_learned_from_can_be_said_at_the_start(ros: Graph) -> None:
+    ros.env["PWD"] = "/somewhere"
+    for file, whole in (("c.safetensors", "/somewhere/c.safetensors"), ("/d.s", "/d.s")):
+        params = params_of(
+            ros, "twin.launch", "run:=b", "mode:=learn", f"reward_file:={file}",
+            "sessions:=/data/monday, play=/data/wander",
+        )  # fmt: skip
+        assert params["/agent_node/reward/by"] == "learned"
+        assert params["/agent_node/reward/file"] == whole
+        assert params["/learner_node/sessions"] == "/data/monday, play=/data/wander"
+    params = params_of(ros, "rig.launch", "arm:=ur_twist", "run:=b", "mode:=learn")
+    assert not [name for name in params if "/reward" in name or "sessions" in name]
+    del ros.env["PWD"]
+
+
 def test_a_rig_needs_a_certificate_and_a_twin_only_when_it_is_given_one(ros: Graph) -> None:
     ros.env["PWD"] = "/somewhere"
     gate = params_of(ros, "rig.launch", "arm:=ur_twist", "run:=runs/b")
