@@ -13,8 +13,6 @@ that is not there the nodes speak.
 import sys
 from pathlib import Path
 
-from handful.config import read
-
 _BARE = '<robot name="unknown"><link name="panda_link0"/></robot>'
 
 
@@ -25,11 +23,11 @@ def main(config: str, panda_file: str) -> str:
         return path.read_text("utf-8")
     if not Path(config).is_file():
         return _BARE
-    try:
-        values = read(config)[0]
+    try:  # whatever is missing here: a picture that is not drawn ends no launch
+        from handful.config import read
         from handful.wire.twin_description import described
 
-        return described(values, path)
+        return described(read(config)[0], path)
     except Exception as error:  # the twin refuses the same settings, and that ends everything
         print(f"arm_description: {type(error).__name__}: {error}", file=sys.stderr)
         return _BARE

@@ -233,9 +233,7 @@ def test_the_view_names_topics_that_there_are_and_displays_that_rviz_has() -> No
     ("arguments", "frame"),
     [
         (["twin.launch"], "panda_link0"),
-        (["rig.launch", "arm:=franka_serl"], "panda_link0"),
         (["rig.launch", "arm:=ur_twist"], "base_link"),
-        (["rig.launch", "arm:=ur_twist", "base_frame:=base"], "base"),
     ],
 )
 def test_rviz_stands_on_the_frame_that_the_arm_calls_its_base(

@@ -203,6 +203,22 @@ def test_hidden_delays_are_found_within_10_ms() -> None:
     json.dumps(found.numbers(), allow_nan=False)
 
 
+def test_the_rehearsal_writes_a_twin_with_what_it_found(tmp_path: Path) -> None:
+    out, numbers = tmp_path / "twin.yaml", tmp_path / "numbers.json"
+    words = ["calibrate", "latency", "--repeat", "2", "--seconds", "2", "--out", str(out)]
+    words += ["--json", str(numbers), "--set", "live.actuation_delay_s=0.12"]
+    words += ["--set", "twin.antialias=1"]
+    done = CliRunner().invoke(cli, words)
+    assert done.exit_code == 0, done.output
+    assert "command to motion" in done.output and "guard" not in done.output
+    found = json.loads(numbers.read_text())["command"]["mean_s"]
+    assert found == pytest.approx(0.12, abs=0.010)
+    assert load(TwinSettings, str(out)).delay.command_s.at(0.5) == pytest.approx(found, abs=1e-4)
+    for option in (["--rig", "rig"], ["--live", "node/twin"], ["--set", "live.seed=1"]):
+        done = CliRunner().invoke(cli, ["calibrate", "latency", "--ros", *option])
+        assert done.exit_code == 2 and f"{option[0]} does not go with --ros" in done.output
+
+
 def test_an_arm_that_does_not_move_is_said_so() -> None:
     still = np.column_stack([np.arange(0, 8, 0.02), np.zeros((400, 3))])
     sent = np.column_stack([np.arange(0, 8, 0.02), np.ones((400, 3))])
