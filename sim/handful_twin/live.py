@@ -9,6 +9,7 @@ through resets either. Nothing here knows threads or a wall; ``live_thread`` doe
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -146,7 +147,7 @@ class LiveTwin:
         for encoders in (self.stage.draw.encoders, self._encoders):
             if encoders is not None:
                 q = encoders.read(q, world.steps)
-        arm = replace(self.stage.arm.measured(q, dq), stamp_s=self.now_s)
+        arm = replace(self.stage.arm.measured(q, dq), stamp_s=self.now_s, **self._told())
         truth = self.stage.truth()
         return Report(
             arm=arm,
@@ -158,6 +159,22 @@ class LiveTwin:
             at_goal=self.stage.task.success(truth),
             truth=truth,
         )
+
+    def _told(self) -> dict[str, Any]:
+        """The target while an order is on its way: the driver has it, the motors have not."""
+        order = self._orders.newest()
+        if order is None or order.hold or order.decided_s <= self._ignore_until_s:
+            return {}
+        goal = order.command
+        p_BT_m = np.array(goal.p_BT_m, np.float64)
+        if not np.isfinite([*p_BT_m, goal.yaw_rad, goal.gripper_m]).all():
+            return {}
+        gripper_m = min(max(float(goal.gripper_m), 0.0), self.stage.world.model.opening_m)
+        return {
+            "target_p_BT_m": p_BT_m,
+            "target_yaw_rad": float(goal.yaw_rad),
+            "target_gripper_m": gripper_m,
+        }
 
     def close(self) -> None:
         """Let the stage go; twice is safe."""

@@ -158,6 +158,21 @@ def test_an_order_is_obeyed_after_the_actuation_delay(delay_s: float) -> None:
     twin.close()
 
 
+def test_the_target_is_what_was_commanded_last_while_the_motors_do_not_know_it_yet() -> None:
+    """As in the twin that waits: steps add up on what was commanded (docs/twin.md, Delays)."""
+    twin = make_twin(actuation_delay_s=0.1)
+    cell = Cell(twin)
+    cell.stream((0.5, 0.0, 0.2), 0.3)
+    cell.order((0.55, 0.0, 0.2), grip_m=0.03)
+    told = cell.run(0.04)
+    assert told.order < cell.sequence, "it has arrived: this test proves nothing"
+    assert told.arm.target_p_BT_m == pytest.approx([0.55, 0.0, 0.2])
+    assert told.arm.target_gripper_m == 0.03
+    cell.order((9.0, 9.0, 9.0), grip_m=0.03, hold=True)
+    assert cell.run(0.04).arm.target_p_BT_m[0] < 0.6, "a hold has no goal"
+    twin.close()
+
+
 @pytest.mark.parametrize(
     ("valid_s", "holds_after_s"),
     [(0.2, 0.2), (0.1, 0.1), (1e9, LONGEST_VALID_S), (math.nan, 0.0), (-1.0, 0.0)],
