@@ -48,10 +48,10 @@ def decode_png(data: bytes | NDArray[np.uint8]) -> NDArray[np.uint8]:
     coded = np.frombuffer(data, np.uint8)
     if coded[:8].tobytes() != _SIGNATURE:
         raise PictureError(f"expected a PNG, found the bytes {coded[:8].tobytes()!r}")
-    picture = cv2.imdecode(coded, cv2.IMREAD_COLOR)
+    picture = cv2.imdecode(coded, cv2.IMREAD_COLOR_RGB)
     if picture is None:
         raise PictureError(f"a PNG of {coded.size} bytes cannot be decoded")
-    return np.ascontiguousarray(picture[:, :, ::-1])
+    return np.asarray(picture, np.uint8)
 
 
 def to_arrays(name: str, stack: NDArray[np.uint8], pictures: Pictures) -> Arrays:
@@ -117,4 +117,6 @@ def from_arrays(name: str, arrays: Arrays, height_px: int) -> NDArray[np.uint8]:
     frames = decode_png(arrays[f"png.{name}"])
     if frames.shape[0] % height_px:
         raise PictureError(f"camera {name!r}: {frames.shape[0]} rows are no frames of {height_px}")
+    if frames.shape[0] == height_px:
+        return frames
     return np.concatenate(np.split(frames, frames.shape[0] // height_px, 0), 2)
