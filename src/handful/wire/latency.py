@@ -190,13 +190,15 @@ def beats(moments_s: Array, period_s: float, tail_s: float) -> list[tuple[float,
 def moved_cell(name: str, shrink: Callable[[Pixels], Pixels]) -> Iterator[MovedCell]:
     """A cell on the running graph, spoken to by an anonymous node called ``name``.
 
-    SIGTERM counts as Ctrl-C in here. Raises ``ArmError`` when there is no ROS master.
+    SIGTERM counts as Ctrl-C in here. Raises ``ArmError`` when there is no ROS master. SIGINT gets
+    a handler too: a script's background job starts with it ignored, and must stop an arm as well.
     """
     if not rosgraph.is_master_online():
         raise ArmError("no ROS master answers; is roscore running, and ROS_MASTER_URI right?")
     rospy.init_node(name, anonymous=True, disable_signals=True)
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in before:
+        signal.signal(number, _interrupt)
     try:
         yield MovedCell(shrink)
     finally:
