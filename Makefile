@@ -22,10 +22,9 @@ demo: setup ## ten demonstrations to a skill in the twin; results in runs/demo/
 robot-demo: ros ## the same skill over ROS: cameras, agent, guard, and the twin in the robot's place
 	.venv/bin/handful robot-demo $(ARGS)
 
-# By file, one worker a core: most of the tests over ROS wait for something. As collected, for xdist puts files of
-# few tests last, which are the long ones over ROS: one worker would wait for the other at the end.
+# By file, one worker a core: most of the tests over ROS wait for something.
 test: setup-dev ## the tests
-	.venv/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --max-worker-restart 2 $(ARGS)
+	.venv/bin/python -m pytest -n auto --dist loadfile --max-worker-restart 2 $(ARGS)
 
 check: lint type law test ## everything a change must pass: ruff, mypy, the import law, the tests
 
