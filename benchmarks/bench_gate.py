@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from handful.workflow.results import commit, machine, read_json, versions, write_json
 
-STAGES = (0, 100, 200, 350, 600, 1500)
+STAGES = (0, 350, 500, 1000, 2000, 4000)  # no update before agent.start_steps (300)
 REAL = (
     "twin.position_gain=0.07",
     "twin.velocity_gain=0.9",
@@ -50,6 +50,9 @@ def main() -> None:
             for path in train(options, seed):
                 certify(options, path)
                 measure(options, path)
+        for path in kept(options):
+            certify(options, path)
+            measure(options, path)
     result = summarise(options)
     write_json(options.out / "gate.json", result)
     draw(result, options.out / "gate.png")
@@ -77,6 +80,20 @@ def train(options: argparse.Namespace, seed: int) -> list[Path]:
         beside = path.with_suffix(".part")
         shutil.copy(run / f"{name}.safetensors", beside)
         os.replace(beside, path)
+    return paths
+
+
+def kept(options: argparse.Namespace) -> list[Path]:
+    """Copies of the checkpoints of other runs, NAME=FILE each."""
+    folder = options.out / "checkpoints"
+    folder.mkdir(exist_ok=True)
+    paths = []
+    for name, _, file in (word.partition("=") for word in options.also):
+        paths.append(folder / f"{name}.safetensors")
+        if not paths[-1].exists():
+            beside = paths[-1].with_suffix(".part")
+            shutil.copy(file, beside)
+            os.replace(beside, paths[-1])
     return paths
 
 
@@ -221,7 +238,14 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--out", type=Path, default=Path("runs/gate"), help="folder of everything")
     parser.add_argument("--task", default="lift")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1])
+    parser.add_argument(
+        "--also",
+        nargs="*",
+        default=[],
+        metavar="NAME=FILE",
+        help="checkpoints of other runs, made with other demonstrations and settings",
+    )
     parser.add_argument("--stages", type=int, nargs="+", default=list(STAGES), help="env steps")
     parser.add_argument("--episodes", type=int, default=100, help="on each side")
     parser.add_argument("--demos", type=int, default=10, help="demonstrations a seed")
