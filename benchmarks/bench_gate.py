@@ -20,9 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
-from handful.workflow.results import commit, machine, read_json, versions, write_json
+from handful.config import read
+from handful.workflow.results import commit, machine, read_json, versions, write_json, write_text
+from handful.workflow.validate_settings import SHIPPED
 
 STAGES = (0, 350, 500, 1000, 2000, 4000)  # no update before agent.start_steps (300)
 REAL = (
@@ -108,39 +111,35 @@ def certify(options: argparse.Namespace, path: Path) -> None:
 
 
 def measure(options: argparse.Namespace, path: Path) -> None:
-    """Success in the cell that plays the arm, in worlds that validation has not used."""
-    out = options.out / "real" / f"{path.stem}.json"
-    if out.exists():
-        return
-    from handful.workflow.evaluate import open_checkpoint
-    from handful.workflow.outcomes import rollout
-    from handful.workflow.parts import Parts
-    from handful.workflow.process import use_threads
-    from handful.workflow.recipe import Options, resolve
-    from handful.workflow.seeds import Purpose, episode_seed
+    """Success in the cell that plays the arm, in worlds that the certificate has not used.
 
-    use_threads(1)
-    parts, learner, _ = open_checkpoint(path, "cpu")
-    env = Parts(resolve(Options(sets=REAL), parts.recipe.to_dict(), "REAL"), "cpu").environment()
-    seeds = [episode_seed(Purpose.TEST, 0, i) for i in range(options.episodes)]
-    won = [rollout(env, learner, seed).success for seed in seeds]
-    env.close()
-    write_json(out, {"checkpoint": path.name, "outcomes": won, "sets": list(REAL)})
+    Counted as on the certificate: an arm's own collision stop ends an episode there as well.
+    """
+    out = options.out / "real" / path.stem
+    if (out / "certificate.json").exists():
+        return
+    settings = options.out / "real.yaml"
+    if not settings.exists():
+        said = dict(read(SHIPPED)[0])
+        said["severities"] = {**said["severities"], "real": {"sets": [*REAL]}}
+        write_text(settings, yaml.safe_dump(said, sort_keys=False))
+    words = ["--settings", str(settings), "--severities", "real", "--seed", "1"]
+    words += ["--episodes", str(options.episodes), "--no-sensitivity", "--out", str(out)]
+    call(options, "validate", str(path), *words, allowed=(0, 1))
 
 
 def summarise(options: argparse.Namespace) -> dict[str, Any]:
     """All pairs that are there, and how well one ranks the other."""
     rows = []
-    for path in sorted((options.out / "real").glob("*.json")):
-        real = read_json(path) or {}
-        held = read_json(options.out / "certificates" / path.stem / "certificate.json")
+    for path in sorted((options.out / "real").glob("*/certificate.json")):
+        name = path.parent.name
+        real = (read_json(path) or {})["severities"][0]
+        held = read_json(options.out / "certificates" / name / "certificate.json")
         if held is None:
             continue
-        by_name = {s["name"]: s for s in held["severities"]}
-        row = {"checkpoint": path.stem, "passed": held["verdict"]["passed"]}
-        row["real"] = float(np.mean(real["outcomes"]))
-        row |= {name: s["success_rate"] for name, s in by_name.items()}
-        rows.append({**row, "episodes": len(real["outcomes"])})
+        row = {"checkpoint": name, "passed": held["verdict"]["passed"]}
+        row |= {"real": real["success_rate"], "episodes": real["episodes"]}
+        rows.append(row | {s["name"]: s["success_rate"] for s in held["severities"]})
     result: dict[str, Any] = {"task": options.task, "checkpoints": len(rows), "rows": rows}
     result |= {"demos": options.demos, "trained_with": options.set, "real_cell": [*REAL]}
     if len(rows) >= 3:
