@@ -29,11 +29,15 @@ def draw(tasks: dict[str, list[dict[str, Any]]], file: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, panels = pyplot.subplots(3, 3, figsize=(9.6, 6.9), dpi=110, sharey=True)
-    for axes, task in zip(panels.flat, TASKS, strict=True):
+    rows = -(-len(tasks) // 3)
+    size = (9.6, 0.3 + 2.2 * rows)
+    figure, panels = pyplot.subplots(rows, 3, figsize=size, dpi=110, sharey=True, squeeze=False)
+    for axes in panels.flat[len(tasks) :]:
+        axes.axis("off")
+    for axes, task in zip(panels.flat, tasks, strict=False):
         axes.set_title(task, fontsize=10.5, loc="left")
         axes.axhline(GOAL, color="0.75", linewidth=0.8, linestyle="--")
-        for index, run in enumerate(tasks.get(task, [])):
+        for index, run in enumerate(tasks[task]):
             colour = f"C{index}"
             axes.plot(*zip(*run["checks"], strict=True), color=colour, linewidth=1.4)
             spread = [[run["success_rate"] - run["success_low"]]]
@@ -55,7 +59,7 @@ def draw(tasks: dict[str, list[dict[str, Any]]], file: Path) -> None:
         axes.spines[["top", "right"]].set_visible(False)
     for axes in panels[:, 0]:
         axes.set_ylabel("success", fontsize=9)
-    for axes in panels[-1]:
+    for axes in panels.flat[: len(tasks)][-3:]:
         axes.set_xlabel("environment steps (10 Hz)", fontsize=9)
     figure.tight_layout()
     figure.savefig(file)
