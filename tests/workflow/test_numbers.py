@@ -71,6 +71,7 @@ def test_seeds_outside_their_range_are_refused(seed: int, index: int) -> None:
         (75.4, "1:15"),
         (59.6, "1:00"),
         (3700, "1:01:40"),
+        (1e6, "?"),
         (math.inf, "?"),
         (math.nan, "?"),
     ],

@@ -11,8 +11,11 @@ WINDOW = 20
 
 
 def duration(seconds: float) -> str:
-    """``75 -> "1:15"``, ``3700 -> "1:01:40"``; ``"?"`` for anything that is not a finite time."""
-    if not 0 <= seconds < 1e8:
+    """``75 -> "1:15"``, ``3700 -> "1:01:40"``; ``"?"`` from a hundred hours on, and for no number.
+
+    While the eye learns on no step is taken, and what is left divided by next to nothing is no time.
+    """
+    if not 0 <= seconds < 360_000:
         return "?"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
