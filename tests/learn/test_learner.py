@@ -1,5 +1,6 @@
 """The learner's promises: the ratio holds, a seed repeats, a reload goes on, and it learns."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,33 @@ def test_own_successes_join_the_demonstrations() -> None:
     learner.add(world.step(-world.wanted()))
     assert len(learner.replay.online) == 2
     assert len(learner.replay.demo) == 6
+
+
+def test_hg_dagger_clones_what_the_person_drove_and_never_its_own_successes() -> None:
+    learner = learner_of(
+        "hg_dagger",
+        demos=5,
+        clone__updates=30,
+        start_steps=100,
+        pretrain__refresh_steps=(4,),
+        pretrain__refresh_updates=10,
+        replay__demo_capacity=50,
+    )
+    learner.pretrain()
+    world = ColourWorld(learner.spec, 3)
+    learner.begin(world.reset())
+    learner.add(world.step(world.wanted()))
+    assert (len(learner.replay.online), len(learner.replay.demo)) == (1, 5)
+    for _ in range(3):  # the person drives: experience of the arm's, and cloned
+        learner.begin(world.reset())
+        step = world.step(world.wanted(), demo=True)
+        learner.add(replace(step, info={"intervention": True}))
+    assert (learner.env_steps, len(learner.replay.demo)) == (4, 8)
+    before = [p.clone() for p in learner.agent.encoder.parameters()]
+    assert learner.update() == {}  # no critic learns yet
+    assert learner.refreshed == 1
+    after = list(learner.agent.encoder.parameters())
+    assert not all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
 def test_half_of_every_batch_is_demonstrated_and_one_buffer_is_uniform() -> None:
