@@ -13,7 +13,7 @@ WINDOW = 20
 def duration(seconds: float) -> str:
     """``75 -> "1:15"``, ``3700 -> "1:01:40"``; ``"?"`` from a hundred hours on, and for no number.
 
-    While the eye learns on no step is taken, and what is left divided by next to nothing is no time.
+    While the eye learns on no step is taken; what is left over next to nothing is no time.
     """
     if not 0 <= seconds < 360_000:
         return "?"
