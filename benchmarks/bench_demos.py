@@ -123,9 +123,10 @@ def draw(runs: list[dict[str, Any]]) -> str:
         lines, x_label="demonstrations", y_label="success", y_range=(0.0, 1.0), percent=True
     )
     key = "".join(
-        f'<text x="{330}" y="{180 + 18 * i}" style="fill:{PALETTE[i]}" class="axis">{label}</text>'
+        f'<text x="70" y="{70 + 18 * i}" style="fill:{PALETTE[i]}" class="axis">{label}</text>'
         for i, label in enumerate(KINDS.values())
     )
+    key += f'<text x="70" y="52" class="axis">{runs[0]["task"]}</text>'
     svg = svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
     return svg.replace(">", f">{STYLE}", 1).replace("</svg>", f"{key}</svg>") + "\n"
 
@@ -133,7 +134,8 @@ def draw(runs: list[dict[str, Any]]) -> str:
 def table(runs: list[dict[str, Any]]) -> str:
     """One task's numbers as Markdown: mean over seeds, each seed, Wilson over all episodes."""
     numbers = sorted({r["demos"] for r in runs})
-    head = f"| {runs[0]['task']} | {' | '.join(f'{n} demos' for n in numbers)} |"
+    shown = " | ".join(f"{n} demo{'s' * (n != 1)}" for n in numbers)
+    head = f"| {runs[0]['task']} | {shown} |"
     rows = [head, f"|{'---|' * (len(numbers) + 1)}"]
     for kind, label in KINDS.items():
         found, cells = curves(runs, kind), []

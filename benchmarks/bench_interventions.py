@@ -14,6 +14,7 @@ killed goes on from its checkpoint and log, so the same command again costs only
 """
 
 import argparse
+import math
 import os
 import statistics
 import subprocess
@@ -107,15 +108,20 @@ def told(options: argparse.Namespace, kind: str, seed: int, run: Path) -> dict[s
 
 
 def summarise(options: argparse.Namespace) -> dict[str, Any]:
-    """Per kind: its runs that have ended, the median of their steps to GOAL, how many got there."""
+    """Per kind: its runs that have ended, the median of their steps to GOAL, how many got there.
+
+    A run that did not get there counts as later than all others; a median among those is null.
+    """
     table: dict[str, Any] = {"task": options.task, "goal": GOAL, "demos": options.demos}
     for kind in KINDS:
         files = [options.out / f"{options.task}_{kind}_{seed}.json" for seed in options.seeds]
         runs = [found for file in files if (found := read_json(file)) is not None]
         there = [r["steps_to_goal"] for r in runs if r["steps_to_goal"] is not None]
+        late = [math.inf] * (len(runs) - len(there))
+        median = statistics.median(there + late) if there else math.inf
         table[kind] = {
             "runs": runs,
-            "median_steps_to_goal": statistics.median(there) if there else None,
+            "median_steps_to_goal": median if math.isfinite(median) else None,
             "reached": f"{len(there)} of {len(runs)}",
         }
     return table
@@ -165,7 +171,7 @@ def drawing(table: dict[str, Any]) -> str:
     chart = chart.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
     first = chart.index(">") + 1
     legend = "".join(
-        f'<text class="name" x="60" y="{24 + 15 * i}" style="fill:{colour}">{escape(line)}</text>'
+        f'<text class="name" x="300" y="{272 + 15 * i}" style="fill:{colour}">{escape(line)}</text>'
         for i, (line, colour) in enumerate(zip(words, colours, strict=True))
     )
     return f"{chart[:first]}{_STYLE}{chart[first:].replace('</svg>', legend + '</svg>')}\n"

@@ -65,7 +65,8 @@ def test_what_help_is_worth_is_a_table_and_a_drawing(tmp_path: Path) -> None:
             curve(run, rates, "check" if rates[-1] >= 0.9 else "steps", 0.5 * (kind == "helped"))
             bench.run_one(options(tmp_path), kind, seed)
     table = bench.summarise(options(tmp_path))
-    assert table["alone"]["median_steps_to_goal"] == 750 and table["alone"]["reached"] == "1 of 2"
+    assert table["alone"]["median_steps_to_goal"] is None  # between 750 and never
+    assert table["alone"]["reached"] == "1 of 2"
     assert table["helped"]["median_steps_to_goal"] == 375 and table["helped"]["reached"] == "2 of 2"
     said = bench.lines(table)
     assert said[-1] == "helped: median 375.0 environment steps, reached by 2 of 2"
