@@ -34,7 +34,7 @@ from handful.workflow.calibrate import measure, read_views
 from handful.workflow.calibrate_capture import capture
 from handful.workflow.calibrate_cell import BoardCell, HiddenCell, shipped
 from handful.workflow.identify import identify
-from handful.workflow.identify_friction import fit_friction, make_stage, slides
+from handful.workflow.identify_friction import fit_friction, make_stage, miss_m, slides
 from handful.workflow.identify_path import Recorded, recorded
 from handful.workflow.latency import record
 from handful.workflow.latency_cell import LiveCell
@@ -50,6 +50,7 @@ BARS = {
     "path_error_ratio": 0.5,
     "friction_factor": 1.25,
     "friction_error_ratio": 0.5,
+    "whole_error_ratio": 0.5,
 }
 _FRAMES = ("panda_link0", "panda_hand")
 
@@ -184,8 +185,8 @@ def frictions(
         paths = [path for _, path in both]
         arm = identify(paths[:fitted], [], load(TwinSettings, "twin"), k, starts=8, refinements=24)
         delay_s = arm.values.pop("delay.command_s")
-        recipe = resolve(Options(task="pull"))
-        recipe = replace(recipe, twin=recipe.twin.model_copy(update=arm.values))
+        shipped = resolve(Options(task="pull"))
+        recipe = replace(shipped, twin=shipped.twin.model_copy(update=arm.values))
         stage = make_stage(recipe)
         try:
             slid = slides([episode for episode, _ in both], paths, stage, "pull")
@@ -193,6 +194,11 @@ def frictions(
             known = [slide for slide in slid if id(slide.path) in first]
             apart_of = [slide for slide in slid if id(slide.path) not in first]
             result = fit_friction(known, apart_of, recipe, stage, delay_s)
+        finally:
+            stage.close()
+        stage = make_stage(shipped)
+        try:
+            believed_mm = [1000.0 * miss_m(stage, slide, 1.0, 0.0) for slide in apart_of]
         finally:
             stage.close()
         assert result.held_before is not None and result.held_after is not None
@@ -206,8 +212,10 @@ def frictions(
                 "before_mm": 1000.0 * result.held_before.mean_m,
                 "after_mm": 1000.0 * result.held_after.mean_m,
                 "ratio": result.held_after.mean_m / result.held_before.mean_m,
+                "shipped_mm": float(np.concatenate(believed_mm).mean()),
             }
         )
+        found[-1]["whole_ratio"] = found[-1]["after_mm"] / found[-1]["shipped_mm"]
         print(found[-1], flush=True)
     return found
 
@@ -285,6 +293,7 @@ def main() -> None:
         "path_error_ratio": max(one["ratio"] for one in twins),
         "friction_factor": max(max(one["factor"], 1.0 / one["factor"]) for one in tables),
         "friction_error_ratio": max(one["ratio"] for one in tables),
+        "whole_error_ratio": max(one["whole_ratio"] for one in tables),
     }
     numbers = {
         "bars": BARS,

@@ -159,7 +159,7 @@ def fit_friction(
     def misses_m(slides: list[Slide], factor: float) -> Array:
         nonlocal simulations
         simulations += len(slides)
-        return np.concatenate([_miss_m(stage, slide, factor, delay_s) for slide in slides])
+        return np.concatenate([miss_m(stage, slide, factor, delay_s) for slide in slides])
 
     def attempt(factors: Array) -> float:
         for factor in factors:
@@ -180,7 +180,7 @@ def fit_friction(
     k = int(np.argmin(np.abs(grid - middle)))
     around = np.geomspace(grid[max(k - 1, 0)], grid[min(k + 1, len(grid) - 1)], _FINE + 3)[1:-1]
     factor = attempt(around[np.abs(np.log(around / middle)) > 1e-6])
-    alike = [one for one, miss_m in tried.items() if miss_m <= 1.5 * tried[factor]]
+    alike = [one for one, off_m in tried.items() if off_m <= 1.5 * tried[factor]]
     return Friction(
         thing=fitted[0].thing,
         table_friction=round(own * factor, 5),
@@ -241,8 +241,11 @@ def _seed(episode: Episode, path: Recorded, stage: Any, task: str) -> int | None
     return seed if away_m < _SAME_START_M else None
 
 
-def _miss_m(stage: Any, slide: Slide, factor: float, delay_s: float) -> Array:
-    """(M,) distance [m] of the twin's thing from the recorded one."""
+def miss_m(stage: Any, slide: Slide, factor: float, delay_s: float) -> Array:
+    """(M,) distance [m] of the twin's thing from the recorded one.
+
+    factor: on the table's friction. delay_s: of the commands.
+    """
     from handful_twin.randomize import Draw
 
     draw = Draw() if slide.seed is None else stage.drawn(slide.seed)
