@@ -266,6 +266,12 @@ class TestMetrics:
         chosen = choose(rows)
         assert (chosen.wrong, chosen.missed) == (0, 1) and chosen.threshold > 0.7
 
+    def test_and_yet_a_classifier_must_claim_something(self) -> None:
+        """No threshold spares the failure but one that misses six of seven successes."""
+        _, rows = self.rows([True] * 7 + [False], [0.9, *[0.5] * 6, 0.7])
+        chosen = choose(rows)
+        assert (chosen.wrong, chosen.missed) == (1, 0) and chosen.threshold < 0.5
+
 
 def blind(folder: Path, threshold: float) -> Path:
     """A classifier for the pictures of lift that has learned nothing; says about a half."""

@@ -16,9 +16,12 @@ from handful.learn.success import Bank
 from handful.learn.success_settings import SuccessSettings
 from handful.rig.reward import Hold
 
+WRONG_COSTS = 5
+"""Missed successes that one episode ended wrongly is worth: it teaches the wrong thing, a missed one
+only wastes an episode; but a classifier that claims next to nothing teaches nothing either."""
 RULE = (
-    "the fewest held-out episodes ended wrongly by a held claim, then the fewest missed, then the "
-    "middle of the longest run of thresholds"
+    f"the least of {WRONG_COSTS} x held-out episodes ended wrongly by a held claim + episodes "
+    "missed, then the fewest ended wrongly, then the middle of the longest run of thresholds"
 )
 THRESHOLDS = (0.001, 0.01, *(round(0.02 * k, 2) for k in range(1, 50)), 0.99, 0.999)
 
@@ -139,10 +142,14 @@ def sweep(bank: Bank, scores: NDArray[np.float32], settings: SuccessSettings) ->
 
 def choose(rows: list[Row]) -> Row:
     """The threshold by ``RULE``."""
-    best = min((r.wrong, r.missed) for r in rows)
+
+    def cost(row: Row) -> tuple[int, int]:
+        return WRONG_COSTS * row.wrong + row.missed, row.wrong
+
+    best = min(map(cost, rows))
     runs: list[list[Row]] = [[]]
     for one in rows:
-        if (one.wrong, one.missed) == best:
+        if cost(one) == best:
             runs[-1].append(one)
         elif runs[-1]:
             runs.append([])
