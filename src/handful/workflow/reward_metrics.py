@@ -17,8 +17,8 @@ from handful.learn.success_settings import SuccessSettings
 from handful.rig.reward import Hold
 
 WRONG_COSTS = 5
-"""Missed successes that one episode ended wrongly is worth: it teaches the wrong thing, a missed one
-only wastes an episode; but a classifier that claims next to nothing teaches nothing either."""
+"""Missed successes that one episode ended wrongly is worth: it teaches the wrong thing, a missed
+one only wastes an episode; but a classifier that claims next to nothing teaches nothing either."""
 RULE = (
     f"the least of {WRONG_COSTS} x held-out episodes ended wrongly by a held claim + episodes "
     "missed, then the fewest ended wrongly, then the middle of the longest run of thresholds"
