@@ -127,3 +127,5 @@ def test_the_command_writes_settings_and_a_page(demos: Path, tmp_path: Path) -> 
     assert "path error went from" in page and page.count("<svg") == 4
     done = CliRunner().invoke(cli, [*arguments, "--hold-out", "3", *files])
     assert done.exit_code == 2 and "there are 3 episodes, one must be fitted" in done.output
+    done = CliRunner().invoke(cli, [*arguments, "--out", str(tmp_path / "cell")])
+    assert done.exit_code == 2 and "must end in .yaml, such as cell.yaml" in done.output

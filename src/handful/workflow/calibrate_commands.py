@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from handful.workflow.latency_options import latency_command
-from handful.workflow.options import output_options, sets_option
+from handful.workflow.options import output_options, sets_option, yaml_file
 
 _BOARD = click.option(
     "--board",
@@ -138,6 +138,7 @@ def capture_command(**given: Any) -> None:
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
     required=True,
+    callback=yaml_file,
     help="The calibration: camera_calibration's YAML with the mount in it.",
 )
 @click.option(
@@ -220,6 +221,7 @@ def replay(**given: Any) -> None:
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
     required=True,
+    callback=yaml_file,
     help="The twin's settings with what was found, for --twin.",
 )
 @click.option(

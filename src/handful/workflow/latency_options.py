@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from handful.workflow.options import output_options, sets_option
+from handful.workflow.options import output_options, sets_option, yaml_file
 
 
 @click.command("latency", short_help="How late the arm moves and pictures are.")
@@ -57,6 +57,7 @@ from handful.workflow.options import output_options, sets_option
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE.yaml",
+    callback=yaml_file,
     help="Write the twin's settings with these delays, for --twin.",
 )
 @sets_option("rig, twin, live; not with --ros", "live.actuation_delay_s=0.08")

@@ -9,6 +9,13 @@ import click
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+def yaml_file(_: click.Context, __: click.Parameter, value: Path | None) -> Path | None:
+    """Of a file that is written and read again by name: refused at the start unless it is YAML."""
+    if value is not None and value.suffix not in (".yaml", ".yml"):
+        raise click.BadParameter(f"{value}: must end in .yaml, such as {value.name}.yaml")
+    return value
+
+
 def _add(command: F, options: list[Callable[[Any], Any]]) -> F:
     for option in reversed(options):
         command = option(command)
