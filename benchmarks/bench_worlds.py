@@ -11,7 +11,7 @@ last ``--last`` episodes, summed over action dimensions.
 """
 
 import argparse
-import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,8 @@ import numpy as np
 from handful.rig.playback import episode_files, read_file
 from handful.workflow.evaluate import open_checkpoint
 from handful.workflow.outcomes import succeeded
-from handful.workflow.results import commit
-from handful.workflow.run_folder import RunFolder
+from handful.workflow.results import commit, write_json
+from handful.workflow.run_folder import find_checkpoint
 from handful.workflow.seeds import Purpose, episode_seed
 
 FIRST = 500  # episodes of Purpose.TEST before this are those of handful evaluate
@@ -64,6 +64,8 @@ def clone_error(learner: Any, session: Path, last: int) -> list[float]:
         for step in episode.transitions:
             wrong.append((learner.acting.clone(seen) - step.action) ** 2)
             seen = step.next_observation
+    if not wrong:
+        sys.exit(f"{session}: no whole episode there; a folder of episode_NNNNNN.log is wanted")
     return [float(x) for x in np.mean(wrong, axis=0)]
 
 
@@ -74,10 +76,9 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=300, help="0: none")
     parser.add_argument("--held-out", type=Path, metavar="SESSION")
     parser.add_argument("--last", type=int, default=200, help="episodes of --held-out")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", default="-", help="FILE; default: stdout")
     given = parser.parse_args()
-    path = given.checkpoint
-    path = RunFolder(path).checkpoint if path.is_dir() else path
+    _, path = find_checkpoint(given.checkpoint)
     parts, learner, _ = open_checkpoint(path, "cpu")
     told: dict[str, Any] = {"checkpoint": path.name, "commit": commit()}
     if given.episodes:
@@ -94,10 +95,7 @@ def main() -> None:
     if given.held_out:
         told["clone_squared_error"] = clone_error(learner, given.held_out, given.last)
         told["clone_squared_error_sum"] = sum(told["clone_squared_error"])
-    text = json.dumps(told, indent=1)
-    print(text)
-    if given.json:
-        given.json.write_text(text + "\n", encoding="utf-8")
+    write_json(given.json, told)
 
 
 if __name__ == "__main__":
