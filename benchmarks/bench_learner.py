@@ -31,6 +31,7 @@ ROUNDS = 4
 FROZEN = ("frozen", "frozen_128", "frozen10", "frozen10_128")
 PEERS = ("reference", "reference_plain", "rad_reference", "rad_reference_plain")
 ALONE = (*PEERS, "curl", "rad", "lean", "lean_two", *FROZEN)
+ASIDE = ("curl_bf16", "curl_own_step", "lean_bf16")  # only where --cases names them
 PAIRS = ("lean_two", "frozen")  # learners that are also timed beside others
 QUIET = 0.15  # CPUs that strangers may use during a turn that counts
 Say = Callable[[str], None]
@@ -268,7 +269,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0, help="time for each case [s]")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="turns each case takes")
     parser.add_argument("--json", type=Path, help="where to write the numbers")
-    parser.add_argument("--cases", nargs="+", choices=ALONE, help="only these, alone, in turns")
+    parser.add_argument("--cases", nargs="+", choices=(*ALONE, *ASIDE), help="only these, alone, in turns")
     parser.add_argument("--threads", type=int, default=1, help="of each of --cases")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     given = parser.parse_args()

@@ -39,6 +39,11 @@ def lean() -> tuple[Work, Answer]:
     return _learner("agent/lean", ("wrist",))
 
 
+def lean_bf16() -> tuple[Work, Answer]:
+    """The same with the eye's convolutions in bfloat16, for processors that multiply it."""
+    return _learner("agent/lean", ("wrist",), {"compute.precision": "bf16"})
+
+
 def lean_two() -> tuple[Work, Answer]:
     """The ``lean`` profile on two cameras."""
     return _learner("agent/lean", ("third", "wrist"))
@@ -135,6 +140,7 @@ CASES: dict[str, Callable[[], tuple[Work, Answer]]] = {
         curl,
         rad,
         lean,
+        lean_bf16,
         lean_two,
         frozen,
         frozen_128,
@@ -153,6 +159,7 @@ CASES: dict[str, Callable[[], tuple[Work, Answer]]] = {
 
 VARIANTS: dict[str, dict[str, Any]] = {  # of the ``curl`` profile
     "curl_512": {"batch_size": 512},  # the paper's batch
+    "curl_own_step": {"contrast.own_step": True},
     "curl_bf16": {"compute.precision": "bf16"},
     "curl_fp32": {"compute.precision": "fp32"},
     "curl_launched": {"compute.graphs": "never"},  # kernel by kernel

@@ -86,6 +86,14 @@ def test_an_old_card_computes_in_fp32(gpu) -> None:
     assert decide(wanted(), GPU, 1, 1).precision == "fp32"
 
 
+@pytest.mark.parametrize("able", [True, False])
+def test_a_cpu_without_bf16_is_warned_of_and_one_with_it_is_not(monkeypatch, caplog, able) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: able)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    assert decide(wanted(precision="bf16"), CPU, 1, 1).precision == "bf16"
+    assert ("several times slower" in caplog.text) is not able
+
+
 def test_bf16_is_for_the_convolutions_alone(monkeypatch) -> None:
     inside = []
     original = Encoder.forward

@@ -72,6 +72,11 @@ def convolve_in(precision: str, device: torch.device) -> AbstractContextManager[
     return torch.autocast(device.type, torch.bfloat16, cache_enabled=False)
 
 
+def picture_dtype(precision: str, otherwise: torch.dtype) -> torch.dtype:
+    """What pictures become on their way into the eye: bytes are whole numbers in bfloat16 too."""
+    return torch.bfloat16 if precision == "bf16" else otherwise
+
+
 def _precision(wanted: str, device: torch.device) -> str:
     able = device.type == "cuda" and torch.cuda.get_device_capability(device) >= _AMPERE
     if wanted == "auto":
@@ -87,11 +92,18 @@ def _precision(wanted: str, device: torch.device) -> str:
                 "compute.precision: bf16 needs an NVIDIA GPU of compute capability 8.0 or newer, "
                 f"the device is {_name(device)}; leave it at auto"
             )
-        log.warning(
-            "compute.precision: bf16 on a CPU without instructions for it makes convolutions "
-            "several times slower; fp32 is meant for it"
-        )
+        if not _cpu_has_bf16():
+            log.warning(
+                "compute.precision: bf16 on a CPU without instructions for it (AVX512-BF16 or AMX) "
+                "makes convolutions several times slower; fp32 is meant for it"
+            )
     return wanted
+
+
+def _cpu_has_bf16() -> bool:
+    """Whether this processor multiplies bfloat16 itself; torch tells under private names."""
+    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, name, lambda: False)() for name in names)
 
 
 def _fits(

@@ -58,7 +58,8 @@ class Tower(nn.Module):
         first = self.convolutions[0]
         assert isinstance(first, nn.Conv2d)
         scaled = first.weight * (1.0 / 255.0)
-        x = pictures.to(memory_format=torch.channels_last, dtype=scaled.dtype)
+        dtype = _computed_in(pictures.device.type, scaled.dtype)
+        x = pictures.to(memory_format=torch.channels_last, dtype=dtype)
         x = nn.functional.conv2d(x, scaled, first.bias, (first.stride[0], first.stride[1]))
         bare = self.convolutions[-1] if self.keypoints else None  # read out without a ReLU
         x = x if bare is first else torch.relu_(x)
@@ -129,6 +130,13 @@ class Latent(nn.Module):
     def forward(self, features: Pictures, state: Tensor) -> Tensor:
         """Features and state (B, P) to (B, dim)."""
         return self.beside(self.visual(features), state)
+
+
+def _computed_in(device: str, otherwise: torch.dtype) -> torch.dtype:
+    """What convolutions compute in, so that no float copy is made only to be rounded."""
+    if not torch.is_autocast_enabled(device):
+        return otherwise
+    return torch.get_autocast_dtype(device)
 
 
 def _delta_orthogonal_(convolution: nn.Conv2d) -> None:
