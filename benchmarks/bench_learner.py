@@ -269,7 +269,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0, help="time for each case [s]")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="turns each case takes")
     parser.add_argument("--json", type=Path, help="where to write the numbers")
-    parser.add_argument("--cases", nargs="+", choices=(*ALONE, *ASIDE), help="only these, alone, in turns")
+    parser.add_argument("--cases", nargs="+", choices=(*ALONE, *ASIDE), help="only these, in turns")
     parser.add_argument("--threads", type=int, default=1, help="of each of --cases")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     given = parser.parse_args()
