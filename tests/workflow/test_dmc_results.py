@@ -116,6 +116,18 @@ class TestFiles:
         assert "curl: mean of 2 seeds" in both and "state: mean of 1 seed" in both
         assert "mean of 2 seeds" in said and "P <1>: 250" in said and "seed 2" in said
 
+    def test_eight_names_of_a_task_have_eight_colours_and_words_beside_the_lines(
+        self, tmp_path: Path
+    ) -> None:
+        for index in range(8):
+            write(tmp_path, plan(1, name=f"curl{index}"), 100.0, 200.0)
+        svg = ElementTree.fromstring(write_plots(read_runs(tmp_path), [])[-1].read_text())
+        words = [e for e in svg.iter() if e.get("class") == "name"][1:]
+        assert len({e.get("style") for e in words}) == len(words) == 8
+        lines = [e.get("d") or "" for e in svg.iter() if e.get("fill") == "none"]
+        last = max(float(d.rpartition("L")[2].split()[0]) for d in lines)
+        assert all(float(e.get("x") or 0) > last for e in words)
+
 
 class TestVerdicts:
     def test_the_rule_is_two_standard_errors_of_a_difference(self) -> None:

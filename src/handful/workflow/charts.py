@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from html import escape
 
 INK, FAINT, GRID = "#1f2733", "#6b7480", "#e7e9ec"
-PALETTE = ("#2f6fb3", "#d1662a", "#2c8f6b", "#8a5bb5", "#b3912f", "#5f7480")
+PALETTE = (
+    *("#2f6fb3", "#d1662a", "#2c8f6b", "#8a5bb5", "#b3912f", "#5f7480"),
+    *("#b04f86", "#1f2733", "#4fa3c7", "#7a3b1d"),
+)
 """Told apart also by people who do not see red and green alike; the first is the accent."""
 GOOD, BAD = "#2c8f6b", "#cf4a3c"
 
@@ -82,6 +85,7 @@ def line_chart(
     band: tuple[float, str] | None = None,
     width: int = 560,
     height: int = 260,
+    right: float = 14.0,
     title: str = "",
 ) -> str:
     """A line chart as one ``<svg>`` element that scales with the page.
@@ -91,6 +95,7 @@ def line_chart(
         y_range: fixed value range; by default the data's own with a little air.
         percent: y is a share in [0, 1] and is labelled in %.
         band: shade x from 0 to a value, and what that time was.
+        right: room beside the drawing area [px], for a longer last number or for words.
         title: spoken by screen readers.
     """
     drawn = [Series(**{**s.__dict__, "points": thin(s.points)}) for s in series]
@@ -103,6 +108,7 @@ def line_chart(
         height,
         (0.0, max(x_max or 0.0, *xs) or 1.0),
         y_range or _airy(min(ys), max(ys)),
+        right=right,
     )
     body = _axes(plot, x_label, y_label, percent)
     if band is not None:

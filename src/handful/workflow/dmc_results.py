@@ -155,16 +155,27 @@ def plot_task(groups: Sequence[Sequence[Run]]) -> str:
         name, colour = runs[0].head["name"], PALETTE[index % len(PALETTE)]
         series.append(Series(name, _means(runs), colour))
         told.append(f"{name}: mean of {len(runs)} seed{'s' if len(runs) > 1 else ''}")
-    return _file(series, told, [FAINT, *(s.colour for s in series)])
+    return _file(series, told, [FAINT, *(s.colour for s in series)], beside_px=230)
 
 
-def _file(series: Sequence[Series], told: Sequence[str], colours: Sequence[str] = ()) -> str:
-    """A chart that stands alone, with lines of words in its corner."""
+def _file(
+    series: Sequence[Series], told: Sequence[str], colours: Sequence[str] = (), beside_px: int = 0
+) -> str:
+    """A chart that stands alone, with lines of words in its corner, or in a column beside it."""
     ys = [y for s in series for _, y in s.points if y is not None]
     y_range = (min([0.0, *ys]), _top(series))
-    chart = line_chart(series, x_label="environment steps", y_label="return", y_range=y_range)
+    width, right = 560 + beside_px, 26 + beside_px
+    chart = line_chart(
+        series,
+        x_label="environment steps",
+        y_label="return",
+        y_range=y_range,
+        width=width,
+        right=right,
+    )
+    x = width - right + 26 if beside_px else 60
     words = "".join(
-        f'<text class="name" x="60" y="{24 + 16 * i}" style="fill:{colour}">{_escape(line)}</text>'
+        f'<text class="name" x="{x}" y="{24 + 16 * i}" style="fill:{colour}">{_escape(line)}</text>'
         for i, (line, colour) in enumerate(zip(told, colours or [INK] * len(told), strict=True))
     )
     chart = chart.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
