@@ -14,10 +14,12 @@ prints T beside ``q_mean``, the mean of the critic on its batches.
 """
 
 import argparse
-import json
 import statistics
 from pathlib import Path
 from typing import Any
+
+from handful.workflow.curves import read_curve
+from handful.workflow.results import read_json, write_json
 
 MARKS = 5  # rows a run
 
@@ -60,18 +62,17 @@ def main() -> None:
     parser.add_argument("runs", nargs="+", type=Path, help="folders of handful bench dmc")
     parser.add_argument("--json", type=Path, help="where to write the numbers")
     given = parser.parse_args()
-    found = {}
+    found: dict[str, Any] = {}
     for run in given.runs:
-        if not (run / "plan.json").is_file() or not (run / "curve.jsonl").is_file():
+        plan, curve = read_json(run / "plan.json"), run / "curve.jsonl"
+        if plan is None or not curve.is_file():
             parser.error(f"{run}: no run of handful bench dmc (plan.json and curve.jsonl)")
-        plan = json.loads((run / "plan.json").read_text())
-        lines = [json.loads(line) for line in (run / "curve.jsonl").read_text().splitlines()]
-        lines = [line for line in lines if line["kind"] != "update" or "q_mean" in line]
+        lines = read_curve(curve)
         name = f"{plan['task']} {plan['name']} seed {plan['seed']}"
         found[name] = {"speed": speed(plan["agent"]), "rows": values(plan, lines)}
-    print(
-        "| run | speed | env steps | updates | critic's mean | by arithmetic | if it never ended |"
-    )
+        if not found[name]["rows"]:
+            parser.error(f"{run}: not yet at a fifth of its {plan['budget_env_steps']:,} steps")
+    print("| run | speed | env steps | updates | critic's mean | by arithmetic | its limit |")
     print("|---|---|---|---|---|---|---|")
     for name, of in found.items():
         for row in of["rows"]:
@@ -80,7 +81,7 @@ def main() -> None:
                 f"{row['q_mean']:.0f} | {row['by_arithmetic']:.0f} | {row['limit']:.0f} |"
             )
     if given.json:
-        given.json.write_text(json.dumps(found, indent=2) + "\n")
+        write_json(given.json, found)
     apart = [abs(r["q_mean"] / r["by_arithmetic"] - 1) for of in found.values() for r in of["rows"]]
     print(f"\nmedian difference {statistics.median(apart):.0%} of {len(apart)} rows")
 

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from handful.contract import Spec
 from handful.learn.batch import Plan, TensorBatch
-from handful.learn.compute import convolve_in, picture_dtype
+from handful.learn.compute import convolve_in
 from handful.learn.contrast import Bilinear, hit_rate, info_nce
-from handful.learn.encoder import Encoder, Latent, Pictures
+from handful.learn.encoder import Encoder, Latent, Pictures, computed_in
 from handful.learn.networks import Actor, EnsembleCritic, move_towards
 from handful.learn.optimizers import make_optimizers
 from handful.learn.settings import AgentSettings
@@ -205,7 +205,8 @@ class Agent(nn.Module):
         online = slow = batch.next_obs
         if not self.frozen:
             # Both encoders read the same pictures: one copy from bytes for the two of them.
-            dtype = picture_dtype(s.compute.precision, self.log_alpha.dtype)
+            with convolve_in(s.compute.precision, self.device):
+                dtype = computed_in(self.device.type, self.log_alpha.dtype)
             floats = {name: image.to(dtype) for name, image in batch.next_obs.items()}
             online, slow = self._see(self.encoder, floats), self._see(self.target_encoder, floats)
         noise = self.noise(len(batch.action) * views)

@@ -72,11 +72,6 @@ def convolve_in(precision: str, device: torch.device) -> AbstractContextManager[
     return torch.autocast(device.type, torch.bfloat16, cache_enabled=False)
 
 
-def picture_dtype(precision: str, otherwise: torch.dtype) -> torch.dtype:
-    """What pictures become on their way into the eye: bytes are whole numbers in bfloat16 too."""
-    return torch.bfloat16 if precision == "bf16" else otherwise
-
-
 def _precision(wanted: str, device: torch.device) -> str:
     able = device.type == "cuda" and torch.cuda.get_device_capability(device) >= _AMPERE
     if wanted == "auto":

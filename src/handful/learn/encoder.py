@@ -58,7 +58,7 @@ class Tower(nn.Module):
         first = self.convolutions[0]
         assert isinstance(first, nn.Conv2d)
         scaled = first.weight * (1.0 / 255.0)
-        dtype = _computed_in(pictures.device.type, scaled.dtype)
+        dtype = computed_in(pictures.device.type, scaled.dtype)
         x = pictures.to(memory_format=torch.channels_last, dtype=dtype)
         x = nn.functional.conv2d(x, scaled, first.bias, (first.stride[0], first.stride[1]))
         bare = self.convolutions[-1] if self.keypoints else None  # read out without a ReLU
@@ -132,7 +132,7 @@ class Latent(nn.Module):
         return self.beside(self.visual(features), state)
 
 
-def _computed_in(device: str, otherwise: torch.dtype) -> torch.dtype:
+def computed_in(device: str, otherwise: torch.dtype) -> torch.dtype:
     """What convolutions compute in, so that no float copy is made only to be rounded."""
     if not torch.is_autocast_enabled(device):
         return otherwise
