@@ -10,6 +10,7 @@ takes all but one, and they take one.
     python benchmarks/bench_learner.py --json learner.json
     python benchmarks/bench_learner.py --cases rad_reference rad --threads 1 --seconds 60
     python benchmarks/bench_learner.py --device cuda --json gpu.json   # bench_device.py
+    python benchmarks/bench_learner.py --device cuda --released ~/curl  # beside CURL's code
 """
 
 import argparse
@@ -222,15 +223,23 @@ def _beside(threads: int, turn: float, rounds: int, say: Say) -> dict[str, Any]:
     }
 
 
-def _on_device(seconds: float, rounds: int, parser: argparse.ArgumentParser) -> dict[str, Any]:
+def _on_device(given: argparse.Namespace, parser: argparse.ArgumentParser) -> dict[str, Any]:
     """The cases of ``bench_device.py`` on the GPU, or one sentence why not."""
     from bench_device import run_device_bench
+    from released_curl import refuse_without
 
     try:
+        if given.released is not None:
+            refuse_without(given.released)
+            os.environ["RELEASED_CURL"] = str(given.released.resolve())
         return run_device_bench(
-            lambda case: Worker(case, 1, device="cuda"), seconds, rounds, _stderr
+            lambda case: Worker(case, 1, device="cuda"),
+            given.seconds,
+            given.rounds,
+            _stderr,
+            given.released is not None,
         )
-    except RunError as error:
+    except (RunError, FileNotFoundError) as error:
         parser.exit(2, f"{error}\n")
 
 
@@ -272,9 +281,10 @@ def main() -> None:
     parser.add_argument("--cases", nargs="+", choices=(*ALONE, *ASIDE), help="only these, in turns")
     parser.add_argument("--threads", type=int, default=1, help="of each of --cases")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--released", type=Path, help="a checkout of CURL's code, on a GPU")
     given = parser.parse_args()
     if given.device == "cuda":
-        numbers = _on_device(given.seconds, given.rounds, parser)
+        numbers = _on_device(given, parser)
     elif given.cases:
         numbers = run_cases(given.cases, given.threads, given.seconds, given.rounds)
     else:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 from handful.learn import winograd
 from handful.learn.compute import set_precision
@@ -44,7 +44,8 @@ def count(update: Callable[[], Any], updates: int = 2) -> dict[str, float]:
     Two by default, because in the published profiles actor and targets move in every second one.
     Winograd's kernels, which neither mode sees, are left out meanwhile.
     """
-    flops, moved = FlopCounterMode(display=False), Bytes()
+    fused = {torch.ops.aten.cudnn_convolution_relu: _convolution}
+    flops, moved = FlopCounterMode(display=False, custom_mapping=fused), Bytes()
     with ExitStack() as stack:
         stack.enter_context(mock.patch.object(winograd, "fits", lambda x, convolution: False))
         stack.enter_context(flops)
@@ -56,6 +57,12 @@ def count(update: Callable[[], Any], updates: int = 2) -> dict[str, float]:
         "megabytes": moved.total / updates / 1e6,
         "operators": moved.operators / updates,
     }
+
+
+def _convolution(x: Any, weight: Any, *_: Any, out_shape: Any = None, **__: Any) -> int:
+    """FLOPs of a convolution with bias and ReLU, of shapes; the latter two are not counted."""
+    found: int = conv_flop_count(x, weight, out_shape)
+    return found
 
 
 def roofline_s(gflop: float, megabytes: float, gflop_s: float, gb_s: float) -> tuple[float, str]:

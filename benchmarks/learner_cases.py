@@ -11,6 +11,8 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -98,6 +100,29 @@ def reference_512() -> tuple[Work, Answer]:
     return _published(StackedReplay, ReferenceCurl, 512)
 
 
+def released() -> tuple[Work, Answer]:
+    """CURL's released code itself, from the checkout that RELEASED_CURL names."""
+    return _released(128)
+
+
+def released_512() -> tuple[Work, Answer]:
+    """The same with the paper's batch."""
+    return _released(512)
+
+
+def _released(size: int) -> tuple[Work, Answer]:
+    from released_curl import load
+
+    count = ONLINE_EPISODES * STEPS_PER_EPISODE
+    one = load(Path(os.environ["RELEASED_CURL"]), size, ACTION_DIM, DEVICE, count)
+
+    def timed() -> float:
+        one()
+        return 0.0
+
+    return _updates(timed), {}
+
+
 def ceilings() -> tuple[Work, Answer]:
     """What the device can do at best: ``counting.ceilings`` in each precision."""
     from counting import precisions
@@ -150,6 +175,8 @@ CASES: dict[str, Callable[[], tuple[Work, Answer]]] = {
         reference,
         reference_512,
         rad_reference,
+        released,
+        released_512,
         ceilings,
         act_lean,
         act_frozen,
@@ -157,18 +184,32 @@ CASES: dict[str, Callable[[], tuple[Work, Answer]]] = {
     )
 }
 
-VARIANTS: dict[str, dict[str, Any]] = {  # of the ``curl`` profile
-    "curl_512": {"batch_size": 512},  # the paper's batch
-    "curl_own_step": {"contrast.own_step": True},
-    "curl_bf16": {"compute.precision": "bf16"},
-    "curl_fp32": {"compute.precision": "fp32"},
-    "curl_launched": {"compute.graphs": "never"},  # kernel by kernel
-    "curl_transferred": {"compute.replay_on": "host"},
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "curl_512": ("curl", {"batch_size": 512}),  # the paper's batch
+    "curl_512_bf16": ("curl", {"batch_size": 512, "compute.precision": "bf16"}),
+    "curl_own_step": ("curl", {"contrast.own_step": True}),
+    "curl_bf16": ("curl", {"compute.precision": "bf16"}),
+    "curl_fp32": ("curl", {"compute.precision": "fp32"}),
+    "curl_launched": ("curl", {"compute.graphs": "never"}),  # kernel by kernel
+    "curl_transferred": ("curl", {"compute.replay_on": "host"}),
+    "curl_unfused": ("curl", {}),  # convolution, bias and ReLU as three kernels
+    "curl_indexed": ("curl", {}),  # pictures by torch's indexing
+    "rad_bf16": ("rad", {"compute.precision": "bf16"}),
+    "lean_dmc": ("lean_dmc", {}),
+    "lean_dmc_bf16": ("lean_dmc", {"compute.precision": "bf16"}),
 }
+WITHOUT = {"curl_unfused": ("fused", "fits"), "curl_indexed": ("gather_gpu", "works_on")}
 
 
 def _variant(name: str) -> Callable[[], tuple[Work, Answer]]:
-    return lambda: _learner("agent/curl", ("third",), VARIANTS[name])
+    def make() -> tuple[Work, Answer]:
+        if name in WITHOUT:
+            module, question = WITHOUT[name]
+            setattr(import_module(f"handful.learn.{module}"), question, lambda _: False)
+        profile, overrides = VARIANTS[name]
+        return _learner(f"agent/{profile}", ("third",), overrides)
+
+    return make
 
 
 CASES |= {name: _variant(name) for name in VARIANTS}

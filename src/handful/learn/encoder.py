@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from handful.contract import Spec
-from handful.learn import winograd
+from handful.learn import fused, winograd
 from handful.learn.networks import orthogonal_
 from handful.learn.settings import EncoderSettings
 
@@ -54,23 +54,25 @@ class Tower(nn.Module):
             self.feature_dim = 2 * width
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Pictures to features (B, F)."""
+        """Pictures to features (B, F); channels past the stack's are empty (``gather_gpu``)."""
         first = self.convolutions[0]
         assert isinstance(first, nn.Conv2d)
-        scaled = first.weight * (1.0 / 255.0)
+        scaled = _widened(first.weight * (1.0 / 255.0), pictures)
         dtype = computed_in(pictures.device.type, scaled.dtype)
         x = pictures.to(memory_format=torch.channels_last, dtype=dtype)
-        x = nn.functional.conv2d(x, scaled, first.bias, (first.stride[0], first.stride[1]))
         bare = self.convolutions[-1] if self.keypoints else None  # read out without a ReLU
-        x = x if bare is first else torch.relu_(x)
-        for convolution in self.convolutions[1:]:
+        for convolution in self.convolutions:
             assert isinstance(convolution, nn.Conv2d) and convolution.bias is not None
+            weight = scaled if convolution is first else convolution.weight
+            stride = convolution.stride[0]
             if convolution is bare:
-                x = convolution(x)
+                x = nn.functional.conv2d(x, weight, convolution.bias, stride)
+            elif fused.fits(x):
+                x = fused.convolve_relu(x, weight, convolution.bias, stride)
             elif winograd.fits(x, convolution):
-                x = winograd.convolve_relu(x, convolution.weight, convolution.bias)
+                x = winograd.convolve_relu(x, weight, convolution.bias)
             else:
-                x = torch.relu_(convolution(x))
+                x = torch.relu_(nn.functional.conv2d(x, weight, convolution.bias, stride))
         if not self.keypoints:
             return x.flatten(1)
         scores = x.flatten(2) * self.log_sharpness.exp()[:, None]
@@ -137,6 +139,14 @@ def computed_in(device: str, otherwise: torch.dtype) -> torch.dtype:
     if not torch.is_autocast_enabled(device):
         return otherwise
     return torch.get_autocast_dtype(device)
+
+
+def _widened(weight: Tensor, pictures: Tensor) -> Tensor:
+    """``weight`` with zeros for the channels that ``pictures`` have more than it expects."""
+    if torch.jit.is_tracing():  # type: ignore[attr-defined]  # acting: pictures as they are
+        return weight
+    empty = pictures.shape[1] - weight.shape[1]
+    return nn.functional.pad(weight, (0, 0, 0, 0, 0, empty)) if empty else weight
 
 
 def _delta_orthogonal_(convolution: nn.Conv2d) -> None:

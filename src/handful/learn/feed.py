@@ -17,13 +17,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from handful.contract import Spec
+from handful.learn import gather_gpu
 from handful.learn.agent import Agent
 from handful.learn.amplitude import augment_state
 from handful.learn.augment import Views
 from handful.learn.batch import TensorBatch
+from handful.learn.compute import convolve_in
 from handful.learn.device_store import DeviceStore
 from handful.learn.effects import Effects
-from handful.learn.encoder import Pictures
+from handful.learn.encoder import Pictures, computed_in
 from handful.learn.features import FeatureCache
 from handful.learn.replay import MixedReplay
 from handful.learn.settings import AgentSettings
@@ -135,6 +137,12 @@ class DeviceFeed:
             else:
                 for camera in sources.spec.cameras:
                     self.layout[f"{name}/{camera}"] = ((count,), torch.int64)
+        # Pictures that nothing changes are gathered as the first convolution reads them.
+        self._as_read: torch.dtype | None = None
+        as_stored = not sources.effects and not sources.views.black and sources.cache is None
+        if as_stored and sources.spec.cameras and gather_gpu.works_on(store.device):
+            with convolve_in(sources.settings.compute.precision, store.device):
+                self._as_read = computed_in(store.device.type, torch.float32)
 
     def fill(self, arrays: Arrays, contrast: bool) -> None:
         """Draw a batch into the layout's ``arrays``; bring the device's copy up to date."""
@@ -165,9 +173,17 @@ class DeviceFeed:
                 seen[name] = {camera: value.float() for camera, value in seen[name].items()}
                 continue
             offsets, side = tensors[f"{name}/at"], self.of.views.size_px
+            cameras = enumerate(self.of.spec.cameras)
+            if self._as_read is not None:
+                frames, dtype = self.store.frames, self._as_read
+                seen[name] = {
+                    camera: gather_gpu.gather_pictures(frames, stacks, offsets, side, index, dtype)
+                    for index, camera in cameras
+                }
+                continue
             raw = {
                 camera: self.store.pictures(stacks, offsets, side, index)
-                for index, camera in enumerate(self.of.spec.cameras)
+                for index, camera in cameras
             }
             seen[name] = self.of.windows(raw, offsets)
         return self.of.together(

@@ -22,7 +22,7 @@ from handful.learn.compute import Computing
 from handful.learn.device_store import DeviceStore
 from handful.learn.features import FeatureCache
 from handful.learn.feed import Arrays, DeviceFeed, HostFeed, Sources
-from handful.learn.shuttle import Layout, Shuttle
+from handful.learn.shuttle import Layout, Packed, Shuttle
 
 _WARM = 3  # updates of a plan before it is recorded: libraries choose algorithms and take memory
 _METRICS = 16  # at most so many numbers an update reports
@@ -90,10 +90,7 @@ class Program:
         self._agent, self._feed, self._record = agent, feed, record
         layout = {**feed.layout, _CLONE: ((1,), torch.float32)}
         self.shuttle = Shuttle(layout, agent.device, depth)
-        self._static = {
-            name: torch.zeros(shape, dtype=dtype, device=agent.device)
-            for name, (shape, dtype) in (layout.items() if record is not None else ())
-        }
+        self._static = Packed(layout if record is not None else {}, agent.device)
         self._numbers = torch.zeros(_METRICS, device=agent.device)
         self._names: dict[Plan, list[str]] = {}
         self._runs: dict[Plan, int] = {}
@@ -112,9 +109,7 @@ class Program:
         arrived = self.shuttle.send()
         if self._record is None:
             return self._run(plan, arrived)
-        used = [name for name in arrived if contrast or not name.startswith("positive/")]
-        for name in used:
-            self._static[name].copy_(arrived[name])
+        self._static.whole.copy_(self.shuttle.arrived())
         self._again(plan)
         return {name: self._numbers[i] for i, name in enumerate(self._names[plan])}
 
@@ -145,7 +140,7 @@ class Program:
         own.wait_stream(self._aside)
 
     def _work(self, plan: Plan) -> None:
-        metrics = self._run(plan, self._static)
+        metrics = self._run(plan, self._static.parts)
         self._names[plan] = [*metrics]
         self._numbers[: len(metrics)].copy_(torch.stack([*metrics.values()]))
 

@@ -156,6 +156,7 @@ class SuiteTask:
         self.state_dim = int(self._env.observation_spec()["observations"].shape[0])
         self.horizon, self.dt_s = round(limit), float(self._env.control_timestep())
         self._state = np.zeros(self.state_dim, np.float32)
+        self._cameras: dict[int, Any] = {}
 
     def reset(self, seed: int) -> None:
         """Begin the episode that ``seed`` alone decides."""
@@ -172,7 +173,11 @@ class SuiteTask:
 
     def picture(self, side_px: int) -> NDArray[np.uint8]:
         """Camera 0 as (S, S, 3) uint8 RGB."""
-        return np.asarray(self._env.physics.render(side_px, side_px, camera_id=0), np.uint8)
+        if side_px not in self._cameras:  # physics.render makes a camera and its scene every time
+            from dm_control.mujoco.engine import Camera
+
+            self._cameras[side_px] = Camera(self._env.physics, side_px, side_px, camera_id=0)
+        return np.array(self._cameras[side_px].render(), np.uint8)
 
     def state(self) -> NDArray[np.float32]:
         """The task's whole observation (P,) float32."""
