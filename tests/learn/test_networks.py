@@ -143,3 +143,18 @@ def test_info_nce_gradient_in_float64_is_softmax_minus_identity() -> None:
     exact = q.numpy().T @ ((soft - np.eye(6)) / 6.0) @ k.numpy()
     assert bilinear.weight.grad is not None
     assert np.allclose(bilinear.weight.grad.numpy(), exact, atol=1e-10)
+
+
+@pytest.mark.parametrize("side", [24, 35])
+def test_a_map_is_projected_as_its_flat_features_are(side: int) -> None:
+    shapes = Spec(("third",), side, side, 3, 0, 1)
+    encoder = Encoder(shapes, CURL.model_copy(update={"input_px": side}))
+    latent = Latent(shapes, CURL, encoder.feature_dim, use_state=False)
+    pictures = {"third": torch.randint(0, 256, (5, 9, side, side), dtype=torch.uint8)}
+    seen = []
+    for flat in (True, False):
+        out = latent.visual(encoder(pictures, flat=flat))
+        parameters = [*encoder.parameters(), *latent.parameters()]
+        seen.append([out, *torch.autograd.grad(out[:, 0].sum(), parameters)])
+    for one, other in zip(*seen, strict=True):
+        assert torch.allclose(one, other, rtol=1e-4, atol=1e-5)

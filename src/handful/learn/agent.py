@@ -157,8 +157,9 @@ class Agent(nn.Module):
 
     def _see(self, encoder: Encoder, pictures: Pictures) -> Pictures:
         """Features, of convolutions in the precision of ``compute.precision``."""
+        on_gpu = self.device.type == "cuda"  # where features need not be flat, and are not copied
         with convolve_in(self.settings.compute.precision, self.device):
-            features = encoder(pictures)
+            features = encoder(pictures, flat=not on_gpu)
         return {name: value.to(self.log_alpha.dtype) for name, value in features.items()}
 
     def _update_critic(

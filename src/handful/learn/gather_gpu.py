@@ -61,8 +61,7 @@ def gather_pictures(
     channels = padded(3 * stack)
     out = torch.empty(count, side_px, side_px, channels, dtype=dtype, device=frames.device)
     _, cameras, height, width, _ = frames.shape
-    row = side_px * channels
-    grid = (count * side_px, -(-row // _BLOCK))
+    grid = (count, -(-side_px * side_px * channels // _BLOCK))
     _kernel()[grid](
         frames,
         slots.contiguous(),
@@ -72,7 +71,7 @@ def gather_pictures(
         cameras,
         height,
         width,
-        side_px,
+        SIDE=side_px,
         STACK=stack,
         CHANNELS=channels,
         BLOCK=_BLOCK,
