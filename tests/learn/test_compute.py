@@ -98,8 +98,8 @@ def test_bf16_is_for_the_convolutions_alone(monkeypatch) -> None:
     inside = []
     original = Encoder.forward
 
-    def spied(self, pictures):
-        features = original(self, pictures)
+    def spied(self, pictures, **how):
+        features = original(self, pictures, **how)
         inside.append({value.dtype for value in features.values()})
         return features
 
