@@ -20,6 +20,8 @@ from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 from handful.learn import winograd
 from handful.learn.compute import set_precision
 
+PICKS = ("index", "index_select", "gather", "embedding")  # read of their source what they give
+
 
 class Bytes(TorchDispatchMode):
     """Adds up what operators read and write; one whose result aliases an argument is a view."""
@@ -33,6 +35,9 @@ class Bytes(TorchDispatchMode):
         if getattr(func, "is_view", False) or func.overloadpacket.__name__ == "detach":
             return result
         self.operators += 1
+        if func.overloadpacket.__name__ in PICKS:
+            self.total += result.nbytes
+            args = args[1:]
         for tensor in {id(t): t for t in _tensors((args, kwargs, result))}.values():
             self.total += tensor.nbytes
         return result

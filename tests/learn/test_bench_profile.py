@@ -33,6 +33,12 @@ def test_operations_are_counted_forward_and_backward(modules):
     assert 3 <= found["operators"] < 12
 
 
+def test_who_picks_rows_reads_no_more_than_those(modules):
+    table, rows = torch.zeros(1000, 100), torch.tensor([3, 5])
+    found = modules.counting.count(lambda: (table[rows], table.index_select(0, rows)), updates=1)
+    assert found["megabytes"] * 1e6 == 2 * (2 * (2 * 100 * 4) + 2 * 8)
+
+
 def test_the_lower_roof_binds(modules):
     assert modules.counting.roofline_s(100.0, 10.0, 50.0, 20.0) == (2.0, "compute")
     assert modules.counting.roofline_s(1.0, 40_000.0, 50.0, 20.0) == (2.0, "memory")
@@ -115,6 +121,7 @@ def test_numbers_of_a_gpu(modules, monkeypatch):
         return made[-1]
 
     numbers = modules.device.run_device_bench(worker, 4.0, 2, lambda line: None)
+    assert "released_updates_per_s" not in numbers and "ratio_released" not in numbers
     assert numbers["gpu"] == "A Card" and numbers["ratio_reference"] == 20.0
     assert numbers["ratio_reference_512"] == 12.0 and numbers["ratio_rad_reference"] == 60.0
     # 1 GB at 4 TB/s is 0.25 ms, ten billion operations at 400 TFLOP/s are 0.025.
@@ -125,6 +132,28 @@ def test_numbers_of_a_gpu(modules, monkeypatch):
     from learner_cases import CASES
 
     assert {one.case for one in made} <= set(CASES)
+
+
+def test_a_case_that_cannot_begin_is_left_out(modules, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    said: list[str] = []
+
+    def worker(case: str) -> _Canned:
+        if case == "curl_512":
+            raise RuntimeError("case curl_512: its process ended with 1")
+        return _Canned(case)
+
+    numbers = modules.device.run_device_bench(worker, 4.0, 2, said.append, released=True)
+    assert "left out: case curl_512: its process ended with 1" in said
+    assert "curl_512_updates_per_s" not in numbers and "ratio_released_512" not in numbers
+    assert numbers["ratio_released"] == 40.0 and numbers["ratio_released_512_bf16"] == 1.0
+
+
+def test_a_folder_without_the_released_code_is_refused(modules, tmp_path):
+    from released_curl import refuse_without
+
+    with pytest.raises(FileNotFoundError, match="no curl_sac.py there; expected a checkout of"):
+        refuse_without(tmp_path)
 
 
 def test_without_a_gpu_it_is_one_sentence():
