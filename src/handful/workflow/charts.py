@@ -291,8 +291,10 @@ def _series(plot: Plot, series: Series) -> str:
                 f'<circle cx="{px:.1f}" cy="{py:.1f}" r="4" fill="#fff" stroke="{series.colour}" '
                 f'stroke-width="2">{tip}</circle>'
             )
+    alone = "h0" if len(path) == 1 else ""  # one point is a dot, by its round ends
     line = (
-        f'<path d="{"".join(path)}" fill="none" stroke="{series.colour}" stroke-linejoin="round" '
+        f'<path d="{"".join(path)}{alone}" fill="none" stroke="{series.colour}" '
+        f'stroke-linejoin="round" stroke-linecap="round" '
         f'stroke-width="{series.width}" stroke-opacity="{series.opacity}">'
         f"<title>{escape(series.name)}</title></path>"
     )
