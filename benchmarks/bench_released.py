@@ -95,7 +95,9 @@ def _channels_first(observation: Observation) -> NDArray[np.uint8]:
 @click.option("--strides", nargs=4, type=int, help="Of its convolutions, instead of 2 1 1 1.")
 @click.option("--device", default="cuda" if torch.cuda.is_available() else "cpu")
 @click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/dmc"))
-@click.option("--results", type=click.Path(path_type=Path), default=Path("benchmarks/results/dmc"))
+@click.option(
+    "--results", type=click.Path(path_type=Path), default=Path("benchmarks/results/released")
+)
 @click.option("--quick", is_flag=True, help="On a CPU: its convolutions in bfloat16.")
 @click.option("--overwrite", is_flag=True, help="Throw a run of that name and seed away.")
 def main(

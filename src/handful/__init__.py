@@ -89,6 +89,8 @@ The study: tensors; never a metre, a second or a frame
     learn.memory             how much memory there is, said before it is taken
     learn.store              every frame once; stacks and successors by index
     learn.gather             pictures out of the store in one pass over memory
+    learn.gather_gpu         the same on a GPU, as the first convolution reads them
+    learn.gather_triton      the kernel of it, in Triton's language
     learn.shuttle            host arrays to the device without waiting
     learn.device_store       the experience a second time, on the device
     learn.replay             two rings of experience, the arm's own and the demonstrated
@@ -98,6 +100,7 @@ The study: tensors; never a metre, a second or a frame
     learn.encoder            uint8 pictures -> features -> latent; the only division by 255
     learn.winograd           3x3 convolution and ReLU with a quarter of the products
     learn.winograd_kernels   its inner loops, in LLVM's own terms
+    learn.fused              convolution, bias and ReLU as one kernel of cuDNN
     learn.features           what a frozen encoder sees, computed once
     learn.networks           the heads: squashed Gaussian, ensemble of Q
     learn.contrast           InfoNCE between two views, a slow key beside it
