@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from learner_cases import _filled, _observation
+from noise_replay import filled, observation
 
 from handful.workflow.beside import NICENESS
 from handful.workflow.process import tune_allocator
@@ -34,7 +34,7 @@ def learn(stop: threading.Event) -> None:
     import torch
 
     torch.set_num_threads(1)
-    learner = _filled("agent/frozen", CAMERAS)
+    learner = filled("agent/frozen", CAMERAS)
     print("learning", flush=True)
     step = 0
     while not stop.is_set():
@@ -48,11 +48,11 @@ def act(seconds: float) -> dict[str, list[float]]:
     import torch
 
     torch.set_num_threads(1)
-    learner = _filled("agent/frozen", CAMERAS, episodes=0)
+    learner = filled("agent/frozen", CAMERAS, episodes=0)
     rng = np.random.default_rng(0)
-    seen = [_observation(learner.spec, rng) for _ in range(16)]
-    for observation in seen:
-        learner.act(observation, True)
+    seen = [observation(learner.spec, rng) for _ in range(16)]
+    for picture in seen:
+        learner.act(picture, True)
     late, took = [], []
     due_s = time.perf_counter()
     end_s = due_s + seconds

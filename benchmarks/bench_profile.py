@@ -97,7 +97,7 @@ def run_profile_bench(
     """
     import torch
     from counting import ceilings, count, roofline_s
-    from learner_cases import _filled
+    from noise_replay import filled
 
     torch.set_num_threads(1)
     learners: dict[str, Any] = {}
@@ -105,7 +105,7 @@ def run_profile_bench(
     for name in names:
         progress(f"preparing {name}")
         profile, cameras, overrides = CASES[name]
-        learners[name] = learner = _filled(profile, cameras, overrides, 4)
+        learners[name] = learner = filled(profile, cameras, overrides, 4)
         _updates(learner, 0.0)
         cases[name] = {**count(learner.step), "batch": learner.settings.batch_size}
     times: dict[str, list[float]] = {name: [] for name in names}
@@ -147,11 +147,11 @@ def _updates(learner: Any, seconds: float) -> float:
 def _act(learner: Any, seconds: float) -> list[float]:
     """Processor time of an action, traced and as written, in turns; medians [s]."""
     import numpy as np
-    from learner_cases import _observation
+    from noise_replay import observation
 
     from handful.learn.acting import Acting
 
-    seen = _observation(learner.spec, np.random.default_rng(0))
+    seen = observation(learner.spec, np.random.default_rng(0))
     written = Acting(learner.agent, learner.views, traced=False)
     taken: list[list[float]] = [[], []]
     began = time.process_time()

@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from noise_replay import ACTION_DIM, ONLINE_EPISODES, STEPS_PER_EPISODE, filled, observation
 
 Answer = dict[str, Any]
 Work = Callable[[float], Answer]
 
-STEPS_PER_EPISODE, ONLINE_EPISODES, DEMO_EPISODES = 100, 16, 4
-STATE_DIM, ACTION_DIM = 8, 4
 DEVICE = "cpu"  # of every learner and peer of this process
 ACT_EVERY_S = 0.02  # often enough for a 99th percentile, rare enough that caches have gone cold
 
@@ -218,7 +217,7 @@ CASES |= {name: _variant(name) for name in VARIANTS}
 def _learner(
     profile: str, cameras: tuple[str, ...], overrides: dict[str, Any] | None = None
 ) -> tuple[Work, Answer]:
-    learner = _filled(profile, cameras, overrides)
+    learner = filled(profile, cameras, overrides, device=DEVICE)
     facts = {"bytes_per_transition": learner.replay.bytes_per_transition}
     if DEVICE != "cpu":
         from counting import count
@@ -294,9 +293,9 @@ def _synchronise() -> None:
 
 
 def _act(profile: str, cameras: tuple[str, ...]) -> tuple[Work, Answer]:
-    learner = _filled(profile, cameras, episodes=0)
+    learner = filled(profile, cameras, episodes=0, device=DEVICE)
     rng = np.random.default_rng(0)
-    seen = [_observation(learner.spec, rng) for _ in range(16)]
+    seen = [observation(learner.spec, rng) for _ in range(16)]
 
     def work(seconds: float) -> Answer:
         began, taken = time.perf_counter(), []
@@ -309,44 +308,6 @@ def _act(profile: str, cameras: tuple[str, ...]) -> tuple[Work, Answer]:
 
     work(0.2)
     return work, {}
-
-
-def _filled(
-    profile: str,
-    cameras: tuple[str, ...],
-    overrides: dict[str, Any] | None = None,
-    episodes: int = ONLINE_EPISODES,
-) -> Any:
-    """A learner whose replay holds noise pictures in episodes of the usual length."""
-    from handful.config import load
-    from handful.contract import Spec, Transition
-    from handful.learn.learner import Learner
-    from handful.learn.settings import AgentSettings
-
-    settings = load(AgentSettings, profile, overrides)
-    side = settings.image_px
-    spec = Spec(cameras, side, side, settings.frame_stack, STATE_DIM, ACTION_DIM)
-    learner = Learner(settings, spec, seed=0, device=DEVICE)
-    rng = np.random.default_rng(0)
-    for episode in range(episodes + (DEMO_EPISODES if episodes else 0)):
-        first = _observation(spec, rng)
-        for image in first.images.values():
-            image[..., :-3] = np.tile(image[..., -3:], spec.frame_stack - 1)  # as after a reset
-        learner.begin(first)
-        for step in range(1, STEPS_PER_EPISODE + 1):
-            last = step == STEPS_PER_EPISODE
-            action = rng.uniform(-1.0, 1.0, ACTION_DIM).astype(np.float32)
-            after, demo = _observation(spec, rng), episode >= episodes
-            learner.add(Transition(action, float(last), float(not last), after, last, demo))
-    return learner
-
-
-def _observation(spec: Any, rng: np.random.Generator) -> Any:
-    from handful.contract import Observation
-
-    shape = (spec.height_px, spec.width_px, 3 * spec.frame_stack)
-    images = {name: rng.integers(0, 256, shape, dtype=np.uint8) for name in spec.cameras}
-    return Observation(images, rng.uniform(-1.0, 1.0, STATE_DIM).astype(np.float32), 0.0)
 
 
 def main() -> None:
