@@ -85,7 +85,7 @@ def _channels_first(observation: Observation) -> NDArray[np.uint8]:
     return np.ascontiguousarray(observation.images[CAMERA].transpose(2, 0, 1))
 
 
-@click.command(help=__doc__)
+@click.command(help=str(__doc__).replace("\n\n    ", "\n\n\b\n    "))
 @click.argument("checkout", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--task", default="cartpole_swingup", show_default=True)
 @click.option("--seed", default=1, show_default=True)
@@ -93,10 +93,19 @@ def _channels_first(observation: Observation) -> NDArray[np.uint8]:
 @click.option("--eval-every", type=int, default=20_000, show_default=True)
 @click.option("--batch", default=128, show_default=True)
 @click.option("--strides", nargs=4, type=int, help="Of its convolutions, instead of 2 1 1 1.")
-@click.option("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-@click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/dmc"))
 @click.option(
-    "--results", type=click.Path(path_type=Path), default=Path("benchmarks/results/released")
+    "--device",
+    help="cuda or cpu.  [default: cuda where there is one]",
+    default="cuda" if torch.cuda.is_available() else "cpu",
+)
+@click.option(
+    "--runs", type=click.Path(path_type=Path), default=Path("runs/dmc"), show_default=True
+)
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    default=Path("benchmarks/results/released"),
+    show_default=True,
 )
 @click.option("--quick", is_flag=True, help="On a CPU: its convolutions in bfloat16.")
 @click.option("--overwrite", is_flag=True, help="Throw a run of that name and seed away.")

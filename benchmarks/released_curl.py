@@ -104,10 +104,10 @@ def load(folder: Path, batch: int, action_dim: int, device: str, transitions: in
 def crop(pictures: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     """Its ``random_crop``: the same draws, in its order, and the same bytes. (B, C, H, W)."""
     count, reach = len(pictures), pictures.shape[-1] - size
-    across = np.random.randint(0, reach, count)  # it draws the row's under this name, first
-    down = np.random.randint(0, reach, count)
+    rows = np.random.randint(0, reach, count)
+    columns = np.random.randint(0, reach, count)
     cut = np.empty((count, pictures.shape[1], size, size), pictures.dtype)
-    for out, one, top, left in zip(cut, pictures, across, down, strict=True):
+    for out, one, top, left in zip(cut, pictures, rows, columns, strict=True):
         out[:] = one[:, top : top + size, left : left + size]
     return cut
 

@@ -112,9 +112,8 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None
                     packages = providers.get(module, [module])
                     used[packages[0].lower().replace("_", "-")] = f"{name_of(path)}: {module}"
     extras = project["optional-dependencies"]
-    optional = names(extras["realsense"] + extras["dmc"]) | {
-        "triton"
-    }  # torch's CUDA builds bring it
+    brought = {"triton"}  # by torch's CUDA builds
+    optional = names(extras["realsense"] + extras["dmc"]) | brought
     assert needed - set(used) == set(), "declared, but never imported"
     assert set(used) - needed - optional == set(), "imported, but not declared"
 

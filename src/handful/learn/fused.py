@@ -1,10 +1,9 @@
 """Convolution, bias and ReLU as one kernel of cuDNN, with gradients by its fastest kernels.
 
 As torch writes them they are three kernels, and the two small ones each read and write the whole
-map: on an NVIDIA H200 a 3x3 convolution of 32 channels takes 45 us in bfloat16, of which 25 are the
-convolution. The gradient of a convolution's input is a convolution too, of the padded gradient with
-the turned kernel, and at stride 1 cuDNN's forward kernel does it in half the time of its backward
-one. Same maths as ``torch.relu(conv2d)``.
+map. The gradient of a convolution's input is a convolution too, of the padded gradient with the
+turned kernel, and at stride 1 cuDNN's forward kernel does it sooner than its backward one. Same
+maths as ``torch.relu(conv2d)``.
 """
 
 from typing import Any
