@@ -101,6 +101,7 @@ The study: tensors; never a metre, a second or a frame
     learn.winograd           3x3 convolution and ReLU with a quarter of the products
     learn.winograd_kernels   its inner loops, in LLVM's own terms
     learn.fused              convolution, bias and ReLU as one kernel of cuDNN
+    learn.explore            exploration noise with a memory
     learn.features           what a frozen encoder sees, computed once
     learn.networks           the heads: squashed Gaussian, ensemble of Q
     learn.contrast           InfoNCE between two views, a slow key beside it

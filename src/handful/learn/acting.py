@@ -41,11 +41,16 @@ class Acting:
         """The deterministic action (A,) in [-1, 1]."""
         return self._run("mean", observation)
 
-    def sample(self, observation: Observation) -> NDArray[np.float32]:
-        """An action (A,) with exploration noise, drawn from the agent's own generator."""
+    def sample(
+        self, observation: Observation, noise: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """An action (A,) with exploration noise (A,), white from the agent's generator if None."""
         with torch.inference_mode():
-            noise = self._agent.noise(1)
-        return self._run("sample", observation, noise)
+            if noise is None:
+                drawn = self._agent.noise(1)
+            else:
+                drawn = torch.from_numpy(noise).to(self._agent.device).unsqueeze(0)
+        return self._run("sample", observation, drawn)
 
     def clone(self, observation: Observation) -> NDArray[np.float32]:
         """The behaviour clone's action (A,)."""

@@ -24,6 +24,7 @@ from handful.learn import checkpoint
 from handful.learn.acting import Acting
 from handful.learn.agent import Agent
 from handful.learn.augment import Views
+from handful.learn.explore import Noise
 from handful.learn.fit import check_spec
 from handful.learn.learner import Learner
 from handful.learn.settings import AgentSettings
@@ -80,6 +81,7 @@ class Receiver:
         self._path, self._spec = Path(path), spec
         self._device, self._seed = torch.device(device), seed
         self._rng = np.random.default_rng(seed)
+        self._noise: Noise | None = None
         self._date = 0
         self._spare: Handout | None = None
         self._stop = threading.Event()
@@ -108,7 +110,9 @@ class Receiver:
                 return self._rng.uniform(-1.0, 1.0, size).astype(np.float32)
             if s.start_policy == "clone":
                 return now.acting.clone(observation)
-        return now.acting.sample(observation)
+        if self._noise is None:
+            self._noise = Noise(s.exploration, now.agent.spec.action_dim)
+        return now.acting.sample(observation, self._noise.draw(self._rng))
 
     def refresh(self) -> bool:
         """Read the file if it is newer; whether it was. For ``start``'s thread, or by hand."""

@@ -23,6 +23,7 @@ from handful.learn.batch import TensorBatch
 from handful.learn.compute import decide
 from handful.learn.effects import Effects
 from handful.learn.encoder import Pictures
+from handful.learn.explore import Noise
 from handful.learn.features import FeatureCache
 from handful.learn.feed import Sources
 from handful.learn.fit import check_spec
@@ -61,6 +62,7 @@ class Learner:
         self.effects = Effects(settings.augment, settings.encoder.input_px)
         self.acting = Acting(self.agent, self.views)
         self.rng = np.random.default_rng(seed)
+        self.noise = Noise(settings.exploration, spec.action_dim)
         r = settings.replay
         self.replay = MixedReplay(spec, r.capacity, r.demo_slots, r.n_step, settings.discount)
         self.computing = decide(
@@ -121,6 +123,7 @@ class Learner:
     def begin(self, observation: Observation) -> None:
         """The first observation of an episode."""
         self.replay.begin(observation)
+        self.noise.restart()
 
     def add(self, transition: Transition) -> None:
         """What happened next. Demonstrations count for nothing; a person's interventions in the
@@ -145,7 +148,7 @@ class Learner:
                 return self.rng.uniform(-1.0, 1.0, self.spec.action_dim).astype(np.float32)
             if self.settings.start_policy == "clone":
                 return self.acting.clone(observation)
-        return self.acting.sample(observation)
+        return self.acting.sample(observation, self.noise.draw(self.rng))
 
     def embed(self, observation: Observation) -> NDArray[np.float32]:
         """The visual latent (Z,) that the critic decides on, of the window used in acting."""

@@ -176,6 +176,12 @@ class TemperatureSettings(Settings):
     in_backup: bool = True
 
 
+class ExplorationSettings(Settings):
+    """The noise behind exploring actions (``learn.explore``)."""
+
+    noise: Literal["white", "pink"] = "white"
+
+
 class ReplaySettings(Settings):
     """What is kept and how it is drawn (``learn.replay``)."""
 
@@ -230,6 +236,7 @@ class AgentSettings(Settings):
     critic: CriticSettings = CriticSettings()
     actor: ActorSettings = ActorSettings()
     temperature: TemperatureSettings = TemperatureSettings()
+    exploration: ExplorationSettings = ExplorationSettings()
     replay: ReplaySettings = ReplaySettings()
     clone: CloneSettings = CloneSettings()
     compute: ComputeSettings = ComputeSettings()
