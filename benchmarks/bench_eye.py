@@ -24,7 +24,7 @@ from handful.config import ConfigError, build
 from handful.learn.encoder import Tower
 from handful.learn.settings import EncoderSettings
 from handful.workflow.dmc_simulators import find_task, make_simulator
-from handful.workflow.results import write_json
+from handful.workflow.results import machine, write_json
 
 POSES, UNIT_M, BATCH, PAD_PX, SEED = 60, 0.1, 128, 3, 0
 
@@ -79,6 +79,8 @@ def error_mm(eye: Eye, pictures: Pictures, places: Places) -> float:
 def settings_of(words: str, side_px: int) -> EncoderSettings:
     """``strides[:head]`` as settings; ``ConfigError`` when they are none."""
     strides, _, head = words.partition(":")
+    if not strides:
+        raise ConfigError(f"--eyes {words!r}: no strides; for example 2,2,1,1:spatial_softmax")
     values = {"strides": yaml.safe_load(f"[{strides}]"), "head": head or "linear"}
     return build(EncoderSettings, {**values, "input_px": side_px}, f"--eyes {words}")
 
@@ -143,7 +145,8 @@ def main() -> None:
         seen_mm, unseen_mm, _ = rows[words].values()
         print(f"| {words} | {seen_mm:.1f} | {unseen_mm:.1f} | {cost_ms:.0f} |", flush=True)
     if given.json:
-        write_json(given.json, {"given": {**vars(given), "json": None}, "eyes": rows})
+        told = {name: value for name, value in vars(given).items() if name != "json"}
+        write_json(given.json, {"given": told, "machine": machine(), "eyes": rows})
 
 
 if __name__ == "__main__":
