@@ -71,7 +71,7 @@ class Eye(nn.Module):
 def error_mm(eye: Eye, pictures: Pictures, places: Places) -> float:
     """Root of the mean squared distance [mm]."""
     with torch.no_grad():
-        said = torch.cat([eye(part) for part in np.array_split(pictures, len(pictures) // 100)])
+        said = torch.cat([eye(pictures[i : i + BATCH]) for i in range(0, len(pictures), BATCH)])
     squared = (said - torch.from_numpy(places)).square().sum(1).mean()
     return float(squared.sqrt()) * UNIT_M * 1e3
 
@@ -124,6 +124,10 @@ def main() -> None:
     parser.add_argument("--side-px", type=int, default=64, help="of the pictures")
     parser.add_argument("--json", type=Path, help="where to write the numbers")
     given = parser.parse_args()
+    if given.episodes < 1 or given.updates < 1:
+        parser.error(
+            f"--episodes {given.episodes}, --updates {given.updates}: expected 1 or more of each"
+        )
     try:
         eyes = {words: settings_of(words, given.side_px) for words in given.eyes}
         for settings in eyes.values():

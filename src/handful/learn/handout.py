@@ -110,7 +110,7 @@ class Receiver:
                 return self._rng.uniform(-1.0, 1.0, size).astype(np.float32)
             if s.start_policy == "clone":
                 return now.acting.clone(observation)
-        if self._noise is None:
+        if self._noise is None:  # never restarted: nobody tells an actor where an episode ends
             self._noise = Noise(s.exploration, now.agent.spec.action_dim)
         return now.acting.sample(observation, self._noise.draw(self._rng))
 
