@@ -270,13 +270,16 @@ def test_the_twin_comes_up_moves_records_and_ends_as_one(ros: Graph, tmp_path: P
     pictures = ros.listen("third/color/image_raw", Image)
     before_m = states.wait(1)[0].tool.position.x
     actions = ros.talk("script/action", Action, listeners=1)
-    for sequence in range(1, 11):
+    # On a busy machine a picture can be old when it comes, and actions on it are refused.
+    for sequence in range(1, 201):
         seen_s = seconds(pictures.wait_new().header.stamp)
         action = messages.to_action(
             [0.5, 0.0, 0.0, 1.0], stamp_s=seen_s, sequence=sequence, source="script"
         )
         actions.say(action)
         time.sleep(0.1)
+        if sequence >= 10 and any(v.status == Verdict.OK for v in list(verdicts.messages)):
+            break
     assert any(v.status == Verdict.OK for v in verdicts.wait(8))
     states.wait_for(lambda m: m.tool.position.x > before_m + 0.03, "the arm to move")
     assert any(t.child_frame_id.startswith("panda_") for m in frames.wait(1) for t in m.transforms)
