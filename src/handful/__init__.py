@@ -105,6 +105,8 @@ The study: tensors; never a metre, a second or a frame
     learn.features           what a frozen encoder sees, computed once
     learn.networks           the heads: squashed Gaussian, ensemble of Q
     learn.contrast           InfoNCE between two views, a slow key beside it
+    learn.contrast_step      by which gradient it moves the eye
+    learn.predict            what an action brings: next latent and reward, in the gradient
     learn.compute            precision, recorded programs, where the replay is: decided once
     learn.batch              what an update is given, and which of its parts are due
     learn.optimizers         which optimiser steps what

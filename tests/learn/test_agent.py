@@ -5,53 +5,10 @@ import copy
 import numpy as np
 import pytest
 import torch
-from learn_kit import settings, spec
-from torch import Tensor
+from agent_kit import BATCH, agent_of, batch_of, moved
+from learn_kit import settings
 
-from handful.learn.agent import Agent, TensorBatch
-from handful.learn.settings import AgentSettings
-
-BATCH = 8
-
-
-def agent_of(profile: AgentSettings) -> Agent:
-    torch.manual_seed(3)
-    return Agent(spec(profile), profile, torch.device("cpu"), seed=5)
-
-
-def batch_of(agent: Agent, seed: int = 0) -> TensorBatch:
-    rng = torch.Generator().manual_seed(seed)
-    side, stack = agent.settings.encoder.input_px, agent.spec.frame_stack
-
-    def pictures() -> dict[str, Tensor]:
-        if agent.frozen:
-            return {"third": torch.rand(BATCH, agent.encoder.feature_dim, generator=rng)}
-        shape = (BATCH, 3 * stack, side, side)
-        return {"third": torch.randint(0, 256, shape, generator=rng, dtype=torch.uint8)}
-
-    def normal(width: int) -> Tensor:
-        return torch.randn(BATCH, width, generator=rng)
-
-    return TensorBatch(
-        obs=pictures(),
-        next_obs=pictures(),
-        positive=None if agent.frozen else pictures(),
-        state=normal(2),
-        next_state=normal(2),
-        action=torch.tanh(normal(1)),
-        reward=(normal(1) > 0).float(),
-        discount=torch.full((BATCH, 1), 0.9),
-        demo=(torch.arange(BATCH) % 2).float().unsqueeze(1),
-    )
-
-
-def moved(before: Agent, after: Agent) -> set[str]:
-    new = after.state_dict()
-    return {
-        name.split(".")[0]
-        for name, value in before.state_dict().items()
-        if not torch.equal(value, new[name])
-    }
+from handful.learn import contrast_step
 
 
 @pytest.mark.parametrize(
@@ -159,7 +116,7 @@ def test_the_published_contrast_steps_the_eye_twice_on_one_gradient() -> None:
     for double in (False, True):
         agent = agent_of(settings("curl", contrast__sequential=True, contrast__double_step=double))
         before = copy.deepcopy(agent)
-        agent._update_contrast(batch_of(agent))
+        contrast_step.take(agent, batch_of(agent))
         assert moved(before, agent) == {"encoder", "critic", "bilinear"}
         old, new = (a.encoder.towers["third"].convolutions[0].bias for a in (before, agent))
         steps[double] = (new - old).detach()

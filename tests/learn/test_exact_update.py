@@ -10,6 +10,7 @@ from torch import Tensor
 
 from handful.config import load
 from handful.contract import Observation, Spec, Transition
+from handful.learn import contrast_step
 from handful.learn.agent import Agent, TensorBatch
 from handful.learn.contrast import Bilinear, info_nce
 from handful.learn.learner import Learner
@@ -124,7 +125,7 @@ def test_a_fresh_eye_tells_nothing_apart_and_its_loss_is_near_ln_b(batch: int) -
 def test_the_contrast_step_leaves_targets_and_heads_as_they_were() -> None:
     agent = agent_of("curl", contrast__sequential=True)
     before = copied(agent)
-    agent._update_contrast(batch_of(agent))
+    contrast_step.take(agent, batch_of(agent))
     now = agent.state_dict()
     same = {name for name, value in before.items() if torch.equal(value, now[name])}
     assert {name.split(".")[0] for name in same} >= {"target_encoder", "target_critic", "policy"}
@@ -163,16 +164,22 @@ def test_targets_move_by_tau_every_second_update_and_not_between(
             assert torch.allclose(now[name], (1 - tau) * old + tau * online, rtol=0, atol=1e-12)
 
 
-def test_targets_move_after_the_actor_and_before_the_published_contrast() -> None:
+def test_targets_move_after_the_actor_and_before_the_published_contrast(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     agent, order = agent_of("curl", contrast__sequential=True), []
-    for name in ("_update_critic", "_update_actor", "_update_targets", "_update_contrast"):
-        real = getattr(agent, name)
 
-        def noted(*args, real=real, name=name):  # type: ignore[no-untyped-def]
-            order.append(name.removeprefix("_update_"))
+    def noted(real, name):  # type: ignore[no-untyped-def]
+        def call(*args):  # type: ignore[no-untyped-def]
+            order.append(name)
             return real(*args)
 
-        object.__setattr__(agent, name, noted)
+        return call
+
+    for name in ("critic", "actor", "targets"):
+        real = getattr(agent, f"_update_{name}")
+        object.__setattr__(agent, f"_update_{name}", noted(real, name))
+    monkeypatch.setattr(contrast_step, "take", noted(contrast_step.take, "contrast"))
     for _ in range(2):
         agent.update(batch_of(agent), 0)
     assert order == ["critic", "contrast", "critic", "actor", "targets", "contrast"]
@@ -282,7 +289,7 @@ def test_drqs_actor_looks_at_the_first_view_alone() -> None:
     second.obs = {"eye": second.obs["eye"].clone()}
     second.obs["eye"][BATCH:] = 0
     for agent, batch in ((one, first), (other, second)):
-        features = agent._first_view(batch, agent.encoder(batch.obs))
+        features = agent.first_view(batch, agent.encoder(batch.obs))
         seen = {name: value.detach() for name, value in features.items()}
         agent._update_actor(batch, seen, 0.0)
     pairs = zip(one.policy.parameters(), other.policy.parameters(), strict=True)

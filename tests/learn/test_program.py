@@ -1,5 +1,6 @@
 """An update as a program computes what the update as written computes, to the bit, in any mode."""
 
+import re
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -27,13 +28,14 @@ PROFILES: dict[str, dict[str, Any]] = {
     "drq": {"augment__target_views": 2, "augment__loss_views": 2},
     "rad_translate": {"augment__effects": ["grayscale", "cutout_colour", "jitter"]},
     "rad": {"augment__effects": ["convolution", "rotate", "window", "flip"]},
+    "lean_foresees": {"predict__weight": 1.0, "contrast__own_step": True},
     "state_ras": {},
 }
 
 
 def learner_of(name: str) -> tuple[Learner, ColourWorld]:
     profile = settings(
-        name.removesuffix("_as_released").removesuffix("_own"),
+        re.sub("_(as_released|own|foresees)$", "", name),
         **({**_base(name), **PROFILES[name]}),
     )
     cameras = ("third", "wrist") if name in ("curl", "frozen") else ("third",)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from handful.contract import Spec
+from handful.learn import contrast_step, predict
 from handful.learn.batch import Plan, TensorBatch
 from handful.learn.compute import convolve_in
 from handful.learn.contrast import Bilinear, hit_rate, info_nce
@@ -74,6 +75,11 @@ class Agent(nn.Module):
         self.policy = Policy(spec, settings, width)
         self.clone = Policy(spec, settings, width, settings.clone.dropout)
         self.bilinear = Bilinear(self.critic.latent.visual_dim)
+        self.foresight: predict.Foresight | None = None
+        if settings.predict.weight > 0.0:
+            self.foresight = predict.Foresight(
+                self.critic.latent.visual_dim, spec.action_dim, settings.predict.hidden_dim
+            )
         self.log_alpha = nn.Parameter(torch.tensor(math.log(settings.temperature.initial)))
         self.target_encoder = copy.deepcopy(self.encoder).requires_grad_(False)
         self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
@@ -140,22 +146,22 @@ class Agent(nn.Module):
     ) -> dict[str, Tensor]:
         """The update itself: a function of tensors alone, the same for every update of one plan."""
         contrast = plan.contrast if batch.positive is not None else 0.0
-        obs = batch.obs if self.frozen else self._see(self.encoder, batch.obs)
+        obs = batch.obs if self.frozen else self.see(self.encoder, batch.obs)
         joint = 0.0 if self.settings.contrast.sequential else contrast
         metrics = self._update_critic(batch, obs, joint)
         if plan.actor:
             if self.settings.contrast.sequential and not self.frozen:
                 with torch.no_grad():
-                    obs = self._see(self.encoder, self._first_view(batch, batch.obs))
-            detached = {n: value.detach() for n, value in self._first_view(batch, obs).items()}
+                    obs = self.see(self.encoder, self.first_view(batch, batch.obs))
+            detached = {n: value.detach() for n, value in self.first_view(batch, obs).items()}
             metrics |= self._update_actor(batch, detached, clone_weight if plan.cloning else 0.0)
         if plan.targets:
             self._update_targets()
         if self.settings.contrast.sequential and contrast > 0.0:
-            metrics |= self._update_contrast(batch)
+            metrics |= contrast_step.take(self, batch)
         return metrics
 
-    def _see(self, encoder: Encoder, pictures: Pictures) -> Pictures:
+    def see(self, encoder: Encoder, pictures: Pictures) -> Pictures:
         """Features, of convolutions in the precision of ``compute.precision``."""
         on_gpu = self.device.type == "cuda"  # where features need not be flat, and are not copied
         with convolve_in(self.settings.compute.precision, self.device):
@@ -165,13 +171,15 @@ class Agent(nn.Module):
     def _update_critic(
         self, batch: TensorBatch, obs: Pictures, contrast: float
     ) -> dict[str, Tensor]:
-        target, state, action = self.bootstrap(batch), batch.state, batch.action
+        (target, keys), state, action = self._bootstrap(batch), batch.state, batch.action
         views = self.settings.augment.loss_views
         if views > 1:
             target, state, action = (t.repeat(views, 1) for t in (target, state, action))
         visual = seen = self.critic.latent.visual(obs)
         if self.settings.encoder.trained_by == "contrast":
             seen = self.critic.latent.visual({name: value.detach() for name, value in obs.items()})
+        if self.foresight is not None:  # two gradients meet at the latent, before one way back
+            seen = visual.detach().requires_grad_()
         q = self.critic.q(self.critic.latent.beside(seen, state), action)
         q_loss = (q - target).square().mean(1).sum()
         if views > 1:  # DrQ's code adds up the views' errors
@@ -179,27 +187,33 @@ class Agent(nn.Module):
         metrics = {"q_loss": q_loss.detach(), "q_mean": q.detach().mean(), "target": target.mean()}
         loss, own = q_loss, None
         if contrast > 0.0:
-            logits = self.bilinear(visual[: len(batch.action)], self._keys(batch))
+            logits = self.bilinear(visual[: len(batch.action)], contrast_step.keys(self, batch))
             nce = info_nce(logits)
             metrics |= {"contrast_loss": nce.detach(), "contrast_hits": hit_rate(logits)}
             self.optimizers["contrast"].zero_grad(set_to_none=True)
             if self.settings.contrast.own_step:
-                own = self._of_contrast(contrast * nce, critic_follows=True)
+                own = contrast_step.gradients(self, contrast * nce, critic_follows=True)
             else:
                 loss = loss + contrast * nce
         self.optimizers["critic"].zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward(retain_graph=self.foresight is not None)
+        if self.foresight is not None:
+            metrics |= predict.foresee(self, batch, visual, seen, keys)
         self.optimizers["critic"].step()
         if contrast > 0.0:
-            self._step_contrast(own)
+            contrast_step.step(self, own)
         return metrics
 
-    @torch.no_grad()
     def bootstrap(self, batch: TensorBatch) -> Tensor:
         """The regression target (B, 1): n-step reward + discount x value of the successor.
 
         With several views of the successor (DrQ, K), each with an action of its own, their mean.
         """
+        return self._bootstrap(batch)[0]
+
+    @torch.no_grad()
+    def _bootstrap(self, batch: TensorBatch) -> tuple[Tensor, Tensor]:
+        """The target, and the slow visual latent of the successor's first view (B, visual_dim)."""
         s, next_state, views = self.settings, batch.next_state, self.settings.augment.target_views
         if views > 1:
             next_state = next_state.repeat(views, 1)
@@ -209,7 +223,7 @@ class Agent(nn.Module):
             with convolve_in(s.compute.precision, self.device):
                 dtype = computed_in(self.device.type, self.log_alpha.dtype)
             floats = {name: image.to(dtype) for name, image in batch.next_obs.items()}
-            online, slow = self._see(self.encoder, floats), self._see(self.target_encoder, floats)
+            online, slow = self.see(self.encoder, floats), self.see(self.target_encoder, floats)
         noise = self.noise(len(batch.action) * views)
         latent = self.policy.latent(online, next_state)
         action, log_prob = self.policy.actor.sample(latent, noise)
@@ -227,7 +241,9 @@ class Agent(nn.Module):
         if views > 1:
             value = value.reshape(views, -1, 1).mean(0)
         target = batch.reward + batch.discount * value
-        return target if s.critic.target_range is None else target.clamp(*s.critic.target_range)
+        if s.critic.target_range is not None:
+            target = target.clamp(*s.critic.target_range)
+        return target, seen[: len(batch.action), : self.critic.latent.visual_dim]
 
     def _update_actor(
         self, batch: TensorBatch, obs: Pictures, clone_weight: float | Tensor
@@ -258,46 +274,11 @@ class Agent(nn.Module):
         self.optimizers["alpha"].step()
         return metrics | {"alpha": alpha.detach()}
 
-    def _update_contrast(self, batch: TensorBatch) -> dict[str, Tensor]:
-        """The published order: a backward of its own, on the encoder the critic step has moved."""
-        seen = self._see(self.encoder, self._first_view(batch, batch.obs))
-        query = self.critic.latent.visual(seen)
-        logits = self.bilinear(query, self._keys(batch))
-        loss = self.settings.contrast.weight * info_nce(logits)
-        self._step_contrast(self._of_contrast(loss))
-        return {"contrast_loss": loss.detach(), "contrast_hits": hit_rate(logits)}
-
-    def _first_view(self, batch: TensorBatch, seen: Pictures) -> Pictures:
+    def first_view(self, batch: TensorBatch, seen: Pictures) -> Pictures:
         """What actor and contrast look at: the first of ``augment.loss_views`` views."""
         if self.settings.augment.loss_views == 1:
             return seen
         return {name: value[: len(batch.action)] for name, value in seen.items()}
-
-    @torch.no_grad()
-    def _keys(self, batch: TensorBatch) -> Tensor:
-        assert batch.positive is not None
-        return self.target_critic.latent.visual(self._see(self.target_encoder, batch.positive))
-
-    def _of_contrast(self, loss: Tensor, critic_follows: bool = False) -> list[Tensor]:
-        """Gradients of the contrast alone, of all that its own optimiser holds."""
-        grads = torch.autograd.grad(loss, self._contrasted(), retain_graph=critic_follows)
-        return [*grads]
-
-    def _contrasted(self) -> list[nn.Parameter]:
-        groups = self.optimizers["contrast"].param_groups
-        return [parameter for group in groups for parameter in group["params"]]
-
-    def _step_contrast(self, own: list[Tensor] | None) -> None:
-        """By the contrast's gradient; without one of its own, W alone: the eye was the critic's."""
-        if own is None:
-            for parameter in (*self.encoder.parameters(), *self.critic.latent.parameters()):
-                parameter.grad = None
-        else:
-            for parameter, gradient in zip(self._contrasted(), own, strict=True):
-                parameter.grad = gradient
-            if self.settings.contrast.double_step:
-                self.optimizers["encoder"].step()
-        self.optimizers["contrast"].step()
 
     @torch.no_grad()
     def _update_targets(self) -> None:

@@ -28,6 +28,11 @@ def impossible(s: "AgentSettings") -> Iterator[str]:
             "contrast.sequential gives the contrast a step of its own already; leave "
             "contrast.own_step away, which is the same step from the critic's forward pass"
         )
+    if s.predict.weight > 0.0 and s.encoder.trained_by != "critic":
+        yield (
+            f"predict.weight {s.predict.weight} needs encoder.trained_by: critic; foresight is a "
+            "share of the gradient that the critic sends into the eye"
+        )
     if s.clone.only:
         yield from _impossible_clone(s)
     if s.from_state:
@@ -70,6 +75,7 @@ def _impossible_clone(s: "AgentSettings") -> Iterator[str]:
 def _impossible_from_state(s: "AgentSettings") -> Iterator[str]:
     needs_pixels = {
         "contrast.weight": s.contrast.weight > 0.0,
+        "predict.weight": s.predict.weight > 0.0,
         "pretrain.updates": s.pretrain.updates > 0,
         "augment.kind": s.augment.kind != "none",
         "augment.effects": bool(s.augment.effects),

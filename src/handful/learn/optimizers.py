@@ -19,7 +19,8 @@ def make_optimizers(agent: "Agent") -> dict[str, Optimizer]:
     """Optimisers by name: ``critic`` (with the eye, unless it is frozen), ``actor``, ``alpha``.
 
     An agent with an eye has two more: ``encoder``, for the published second step on the contrast's
-    gradient, and ``contrast``, which holds the bilinear similarity as well.
+    gradient, and ``contrast``, which holds the bilinear similarity as well. One that foresees has
+    ``predict``; what foresight asks of the eye is in the critic's step.
     """
     s = agent.settings
     trained = [*agent.critic.parameters()]
@@ -35,6 +36,8 @@ def make_optimizers(agent: "Agent") -> dict[str, Optimizer]:
         both = [*eye, *agent.bilinear.parameters()]
         optimizers["encoder"] = adam(eye, s.contrast.lr, agent.device)
         optimizers["contrast"] = adam(both, s.contrast.lr, agent.device)
+    if agent.foresight is not None:
+        optimizers["predict"] = adam(agent.foresight.parameters(), s.predict.lr, agent.device)
     return optimizers
 
 

@@ -111,6 +111,15 @@ class ContrastSettings(Settings):
     lr: float = Field(1.0e-3, gt=0.0)
 
 
+class PredictSettings(Settings):
+    """Foreseeing what an action brings (``learn.predict``), beside the critic's loss."""
+
+    weight: float = Field(0.0, ge=0.0)
+    reward_weight: float = Field(1.0, ge=0.0)
+    hidden_dim: int = Field(256, ge=1)
+    lr: float = Field(1.0e-3, gt=0.0)
+
+
 class PretrainSettings(Settings):
     """Before the first motion: contrast and cloning on demonstrations (``learn.pretrain``)."""
 
@@ -232,6 +241,7 @@ class AgentSettings(Settings):
     augment: AugmentSettings = AugmentSettings()
     state_augment: StateAugmentSettings = StateAugmentSettings()
     contrast: ContrastSettings = ContrastSettings()
+    predict: PredictSettings = PredictSettings()
     pretrain: PretrainSettings = PretrainSettings()
     critic: CriticSettings = CriticSettings()
     actor: ActorSettings = ActorSettings()
