@@ -69,6 +69,7 @@ PROFILES: dict[str, dict[str, Any]] = {
     "lean": {"clone__weight": 0.5, "clone__anneal_steps": 30},
     "frozen": {"critic__count": 3, "critic__subsample": 2},
     "lean_dmc": {},
+    "lean_dmc_foresees": {"predict__weight": 1.0},
     "state": {"augment__pad_px": 0, "pretrain__updates": 0},
 }
 
@@ -76,7 +77,7 @@ PROFILES: dict[str, dict[str, Any]] = {
 def metrics_of(name: str, **compute: Any) -> list[dict[str, float]]:
     changed = {f"compute__{key}": value for key, value in compute.items()}
     base = {"batch_size": 8, "update_to_data": 1.0, "compute__precision": "fp32"}
-    profile = settings(name, **{**base, **PROFILES[name], **changed})
+    profile = settings(name.removesuffix("_foresees"), **{**base, **PROFILES[name], **changed})
     shapes = spec(profile, () if profile.from_state else ("third",))
     learner, world = Learner(profile, shapes, seed=3, device="cuda"), ColourWorld(shapes, 5)
     fill(learner, world, 12, demo=True)

@@ -44,10 +44,11 @@ class Foresight(nn.Module):
 
 
 def errors(predicted: tuple[Tensor, Tensor], key: Tensor, reward: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean of 1 - cosine to ``key`` (B, Z), 0 when right and 1 when blind, and of the squared
-    error to ``reward`` (B, 1)."""
+    """Mean of 1 - cosine to ``key`` (B, Z), 0 when right and 1 when blind, and of the Huber loss
+    to ``reward`` (B, 1): like the first it pulls with a force of 1 at most, however large rewards
+    are."""
     cosine = nn.functional.cosine_similarity(predicted[0], key, dim=-1)
-    return 1.0 - cosine.mean(), (predicted[1] - reward).square().mean()
+    return 1.0 - cosine.mean(), nn.functional.smooth_l1_loss(predicted[1], reward)
 
 
 def as_long_as(gradient: Tensor, other: Tensor) -> Tensor:
