@@ -114,21 +114,6 @@ def test_every_member_of_the_ensemble_is_an_mlp_of_its_own() -> None:
     assert not torch.allclose(together[0], together[1])
 
 
-def test_a_balanced_critic_hears_the_action_as_loud_as_the_latent() -> None:
-    critics = []
-    for balanced in (False, True):
-        torch.manual_seed(1)
-        critics.append(EnsembleCritic(50, 2, 64, 2, True, balanced))
-    plain, balanced_one = critics
-    latent, action = torch.randn(256, 50), torch.rand(256, 2) * 2 - 1
-    assert torch.equal(balanced_one(latent, action), plain(latent, 5.0 * action))
-    first = balanced_one.layers[0]
-    both = first(torch.cat([latent, 5.0 * action], -1).expand(2, -1, -1), None)
-    alone = first(torch.cat([0.0 * latent, 5.0 * action], -1).expand(2, -1, -1), None)
-    share = float(alone.var() / both.var())
-    assert 0.15 < share < 0.4, "uniform actions have a third of the latent's variance"
-
-
 def test_the_slow_copy_moves_by_tau() -> None:
     slow, fast = nn.Linear(2, 2), nn.Linear(2, 2)
     expected = 0.9 * slow.weight + 0.1 * fast.weight

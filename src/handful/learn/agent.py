@@ -35,7 +35,7 @@ class Critic(nn.Module):
         self.latent = Latent(spec, settings.encoder, feature_dim, settings.proprioception)
         c = settings.critic
         self.q = EnsembleCritic(
-            self.latent.dim, spec.action_dim, c.hidden_dim, c.count, c.layer_norm, c.balanced
+            self.latent.dim, spec.action_dim, c.hidden_dim, c.count, c.layer_norm
         )
 
 

@@ -102,22 +102,13 @@ class EnsembleCritic(nn.Module):
     """Latent (B, Z) and action (B, A) to ``count`` Q values (N, B, 1).
 
     LayerNorm before each ReLU is RLPD's (Ball et al. 2023); without it these are CURL's Q MLPs.
-    Balanced, the action comes in sqrt(Z / A) times as large: beside a latent of fifty numbers of
-    variance one, two numbers in [-1, 1] are a hundredth of what the first layer hears.
     """
 
     def __init__(
-        self,
-        latent_dim: int,
-        action_dim: int,
-        hidden_dim: int,
-        count: int,
-        layer_norm: bool,
-        balanced: bool = False,
+        self, latent_dim: int, action_dim: int, hidden_dim: int, count: int, layer_norm: bool
     ) -> None:
         super().__init__()
         self.count = count
-        self.gain = math.sqrt(latent_dim / action_dim) if balanced else 1.0
         width = latent_dim + action_dim
         layers: list[nn.Module] = []
         for _ in range(2):
@@ -132,8 +123,6 @@ class EnsembleCritic(nn.Module):
     def forward(self, latent: Tensor, action: Tensor, members: Tensor | None = None) -> Tensor:
         """Q values (N, B, 1), or (M, B, 1) when only ``members`` (M,) are asked."""
         count = self.count if members is None else len(members)
-        if self.gain != 1.0:
-            action = self.gain * action
         x = torch.cat([latent, action], dim=-1).unsqueeze(0).expand(count, -1, -1)
         for layer in self.layers:
             x = layer(x) if isinstance(layer, nn.ReLU) else layer(x, members)

@@ -144,7 +144,6 @@ class CriticSettings(Settings):
     count: int = Field(2, ge=1)
     subsample: int | None = Field(None, ge=1)
     layer_norm: bool = True
-    balanced: bool = False
     lr: float = Field(3.0e-4, gt=0.0)
     tau: float = Field(0.005, gt=0.0, le=1.0)
     encoder_tau: float = Field(0.005, gt=0.0, le=1.0)
