@@ -128,6 +128,15 @@ class TestFiles:
         last = max(float(d.rpartition("L")[2].split()[0]) for d in lines)
         assert all(float(e.get("x") or 0) > last for e in words)
 
+    def test_the_twelfth_name_has_a_colour_again_and_is_dashed(self, tmp_path: Path) -> None:
+        for index in range(12):
+            write(tmp_path, plan(1, name=f"curl{index:02}"), 100.0, 200.0)
+        svg = ElementTree.fromstring(write_plots(read_runs(tmp_path), [])[-1].read_text())
+        lines = [e for e in svg.iter() if e.get("fill") == "none"]
+        looks = {(e.get("stroke"), e.get("stroke-dasharray")) for e in lines}
+        assert len(looks) == 12 and sum(e.get("stroke-dasharray") is not None for e in lines) == 2
+        assert " ".join(svg.itertext()).count("dashed") == 2
+
 
 class TestVerdicts:
     def test_the_rule_is_two_standard_errors_of_a_difference(self) -> None:

@@ -25,6 +25,7 @@ class Series:
     opacity: float = 1.0
     dots: bool = False
     line: bool = True
+    dashed: bool = False
 
 
 @dataclass(frozen=True)
@@ -292,8 +293,9 @@ def _series(plot: Plot, series: Series) -> str:
                 f'stroke-width="2">{tip}</circle>'
             )
     alone = "h0" if len(path) == 1 else ""  # one point is a dot, by its round ends
+    dashes = ' stroke-dasharray="6 5"' if series.dashed else ""
     line = (
-        f'<path d="{"".join(path)}{alone}" fill="none" stroke="{series.colour}" '
+        f'<path d="{"".join(path)}{alone}" fill="none" stroke="{series.colour}"{dashes} '
         f'stroke-linejoin="round" stroke-linecap="round" '
         f'stroke-width="{series.width}" stroke-opacity="{series.opacity}">'
         f"<title>{escape(series.name)}</title></path>"

@@ -153,8 +153,10 @@ def plot_task(groups: Sequence[Sequence[Run]]) -> str:
     series, told = [], [str(groups[0][0].head["task"])]
     for index, runs in enumerate(groups):
         name, colour = runs[0].head["name"], PALETTE[index % len(PALETTE)]
-        series.append(Series(name, _means(runs), colour))
-        told.append(f"{name}: mean of {len(runs)} seed{'s' if len(runs) > 1 else ''}")
+        again = index >= len(PALETTE)  # a colour's second name is dashed
+        series.append(Series(name, _means(runs), colour, dashed=again))
+        seeds = f"{len(runs)} seed{'s' if len(runs) > 1 else ''}"
+        told.append(f"{name}: mean of {seeds}{', dashed' if again else ''}")
     return _file(series, told, [FAINT, *(s.colour for s in series)], beside_px=230)
 
 
