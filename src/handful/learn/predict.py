@@ -19,9 +19,9 @@ if TYPE_CHECKING:  # the agent foresees
 class Foresight(nn.Module):
     """Latent (B, Z) and action (B, A) to the successor's latent (B, Z) and the reward (B, 1).
 
-    One step of SPR (Schwarzer et al. 2021, equations 2 and 3) on vectors: the key is the slow
-    encoder's view of the successor, and an MLP is transition and predictor at once. The reward is
-    beside it as in DeepMDP (Gelada et al. 2019). With ``replay.n_step`` both are n steps away.
+    After SPR (Schwarzer et al. 2021), one step of it and on vectors: the key is the slow encoder's
+    view of the successor, and one MLP is transition and predictor. The reward is beside it as in
+    DeepMDP (Gelada et al. 2019). With ``replay.n_step`` both are n steps away.
     """
 
     def __init__(self, latent_dim: int, action_dim: int, hidden_dim: int) -> None:
