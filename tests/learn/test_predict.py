@@ -1,15 +1,17 @@
 """Foresight: what it is asked, how its gradient meets the critic's, and that it can be learned."""
 
 import copy
+from pathlib import Path
 
 import pytest
 import torch
 from agent_kit import agent_of, batch_of, moved
-from learn_kit import settings
+from learn_kit import ColourWorld, fill, settings, spec
 from torch import Tensor
 
 from handful.config import ConfigError
 from handful.learn.agent import Agent, TensorBatch
+from handful.learn.learner import Learner
 from handful.learn.predict import Foresight, as_long_as, errors
 
 FORESEES = {"predict__weight": 0.5, "contrast__weight": 0.0}
@@ -26,7 +28,8 @@ def gradients_of(agent: Agent, batch: TensorBatch) -> tuple[Tensor, Tensor, Tens
     (q - target).square().mean(1).sum().backward()
     foreseen = latent.clone().requires_grad_()
     assert twin.foresight is not None and seen.grad is not None
-    sum(errors(twin.foresight(foreseen, batch.action), keys, batch.reward)).backward()  # type: ignore[union-attr]
+    of_latent, of_reward = errors(twin.foresight(foreseen, batch.action), keys, batch.reward)
+    (of_latent + of_reward).backward()
     assert foreseen.grad is not None
     agent._update_critic(batch, agent.see(agent.encoder, batch.obs), 0.0)
     of_eye = agent.encoder.towers["third"].convolutions[0].bias.grad
@@ -121,6 +124,24 @@ def test_without_it_an_agent_is_what_it_was() -> None:
     agent = agent_of(settings("rad", **{**FORESEES, "predict__weight": 0.0}))
     assert agent.foresight is None and "predict" not in agent.optimizers
     assert "predict_latent" not in agent.update(batch_of(agent), 0)
+
+
+def test_a_checkpoint_brings_it_along_with_its_optimiser(tmp_path: Path) -> None:
+    profile = settings("lean", predict__weight=1.0, pretrain__updates=0, batch_size=8)
+    learner = Learner(profile, spec(profile), seed=3, device="cpu")
+    fill(learner, ColourWorld(learner.spec, 5), 12, demo=True)
+    fill(learner, ColourWorld(learner.spec, 6), 4, demo=False)
+    learner.update()
+    learner.save(tmp_path / "c.safetensors", {})
+    again = Learner.load(tmp_path / "c.safetensors", device="cpu")
+    assert learner.agent.foresight is not None and again.agent.foresight is not None
+    for name, value in learner.agent.foresight.state_dict().items():
+        assert torch.equal(again.agent.foresight.state_dict()[name], value), name
+    moments, kept = (o.agent.optimizers["predict"].state_dict()["state"] for o in (learner, again))
+    assert moments and moments.keys() == kept.keys()
+    assert all(
+        torch.equal(kept[i][key], value) for i in moments for key, value in moments[i].items()
+    )
 
 
 @pytest.mark.parametrize(("profile", "word"), [("state", "pictures"), ("frozen", "trained_by")])
