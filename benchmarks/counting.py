@@ -49,7 +49,10 @@ def count(update: Callable[[], Any], updates: int = 2) -> dict[str, float]:
     Two by default, because in the published profiles actor and targets move in every second one.
     Winograd's kernels, which neither mode sees, are left out meanwhile.
     """
-    fused = {torch.ops.aten.cudnn_convolution_relu: _convolution}
+    fused = {
+        torch.ops.aten.cudnn_convolution_relu: _convolution,
+        torch.ops.mkldnn._convolution_pointwise: _convolution,
+    }
     flops, moved = FlopCounterMode(display=False, custom_mapping=fused), Bytes()
     with ExitStack() as stack:
         stack.enter_context(mock.patch.object(winograd, "fits", lambda x, convolution: False))

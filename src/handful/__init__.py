@@ -100,7 +100,7 @@ The study: tensors; never a metre, a second or a frame
     learn.encoder            uint8 pictures -> features -> latent; the only division by 255
     learn.winograd           3x3 convolution and ReLU with a quarter of the products
     learn.winograd_kernels   its inner loops, in LLVM's own terms
-    learn.fused              convolution, bias and ReLU as one kernel of cuDNN
+    learn.fused              convolution, bias and ReLU as one kernel of cuDNN or oneDNN
     learn.explore            exploration noise with a memory
     learn.features           what a frozen encoder sees, computed once
     learn.networks           the heads: squashed Gaussian, ensemble of Q

@@ -33,6 +33,20 @@ def test_operations_are_counted_forward_and_backward(modules):
     assert 3 <= found["operators"] < 12
 
 
+def test_a_convolution_counts_the_same_as_one_kernel_with_its_relu(modules):
+    from handful.learn import fused
+
+    if not fused.fits(torch.zeros(1)):
+        pytest.skip("this build of torch has no oneDNN")
+    weight, bias = torch.randn(32, 9, 3, 3, requires_grad=True), torch.zeros(32)
+    seen = torch.randn(2, 9, 16, 16).to(memory_format=torch.channels_last)
+    found = modules.counting.count(
+        lambda: fused.convolve_relu(seen, weight, bias, 2).sum().backward(), updates=1
+    )
+    forward = 2 * 2 * 7 * 7 * 32 * 9 * 9
+    assert round(found["gflop"] * 1e9) == 2 * forward  # and the weight's gradient
+
+
 def test_who_picks_rows_reads_no_more_than_those(modules):
     table, rows = torch.zeros(1000, 100), torch.tensor([3, 5])
     found = modules.counting.count(lambda: (table[rows], table.index_select(0, rows)), updates=1)
