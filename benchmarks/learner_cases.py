@@ -196,8 +196,11 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "rad_bf16": ("rad", {"compute.precision": "bf16"}),
     "lean_dmc": ("lean_dmc", {}),
     "lean_dmc_bf16": ("lean_dmc", {"compute.precision": "bf16"}),
+    "lean_dmc_512_bf16": ("lean_dmc", {"compute.precision": "bf16", "batch_size": 512}),
 }
-WITHOUT = {"curl_unfused": ("fused", "fits"), "curl_indexed": ("gather_gpu", "works_on")}
+VARIANTS |= {f"{name}_unfused": VARIANTS[name] for name in ("curl_bf16", "lean_dmc_512_bf16")}
+UNFUSED = {name: ("fused", "fits") for name in VARIANTS if name.endswith("_unfused")}
+WITHOUT = {**UNFUSED, "curl_indexed": ("gather_gpu", "works_on")}
 
 
 def _variant(name: str) -> Callable[[], tuple[Work, Answer]]:
