@@ -232,6 +232,7 @@ def dmc(**given: Any) -> None:
 
     \b
     Example: handful bench dmc --task cartpole_swingup --method curl --seeds 1,2,3
+             handful bench dmc --task planet --set agent.batch_size=512
              handful bench dmc --task HalfCheetah-v5 --method state --steps 1000000
              handful bench dmc --table
     """

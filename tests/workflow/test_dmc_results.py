@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from handful.cli import cli
 from handful.config import ConfigError, build, load
 from handful.learn.settings import AgentSettings
-from handful.workflow import dmc_simulators
+from handful.workflow import dmc_command, dmc_simulators
 from handful.workflow.dmc_command import command_of
 from handful.workflow.dmc_env import RepeatEnv
 from handful.workflow.dmc_plan import Ask, Plan, resolve, simulator_of
@@ -228,6 +228,9 @@ class TestRefusals:
             (["--steps", "1001"], "--steps 1001: expected a multiple of the action repeat"),
             (["--eval-every", "1001"], "--eval-every 1001: expected a multiple"),
             (["--steps", "8000"], "the first 1000 are random: nothing would be learned"),
+            (["--task", "walker_walk,"], "--task : no such task; there are: acrobot_"),
+            (["--task", "planet,walker-walk"], "planet,walker-walk: walker_walk is there more"),
+            (["--task", "walker_walk,HalfCheetah-v5"], "but HalfCheetah-v5 gives a state only"),
             (["--seeds", "1,x"], "--seeds 1,x: expected numbers like 1,2,3"),
             (["--seeds", "1,1"], "expected different numbers"),
         ],
@@ -259,10 +262,56 @@ class TestRefusals:
         )
 
 
+@suite
+class TestSeveral:
+    def test_a_group_is_six_tasks_and_the_longest_run_begins(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        begun: list[tuple[str, int, str]] = []
+
+        def beside(runs: Any, *_: Any) -> None:
+            begun.extend((plan.task, plan.seed, command_of(ask)) for plan, ask in runs)
+
+        monkeypatch.setattr(dmc_command, "_run_beside", beside)
+        where = ["--runs", str(tmp_path), "--results", str(tmp_path)]
+        result = handful("--task", "planet", "--method", "state", "--seeds", "1,2", *where)
+        assert result.exit_code == 0, result.output
+        assert len(set(begun)) == 12 and {seed for _, seed, _ in begun} == {1, 2}
+        assert {task for task, *_ in begun[:4]} == {"finger_spin", "walker_walk"}
+        assert begun[-1][0] == "cartpole_swingup"
+        assert begun[-1][2] == (
+            "handful bench dmc --task cartpole_swingup --method state --seeds 2"
+        )
+
+    def test_two_tasks_run_and_are_told_apart(self, tmp_path: Path) -> None:
+        tiny = ["--steps", "400", "--eval-episodes", "1", "--set", "agent.start_steps=5"]
+        tiny += ["--set", "agent.batch_size=4", "--name", "tiny", "--device", "cpu"]
+        where = ["--runs", str(tmp_path / "runs"), "--results", str(tmp_path / "results")]
+        words = ["--task", "cartpole_swingup,reacher_easy", "--method", "state", *tiny, *where]
+        result = handful(*words, "--json", "-")
+        assert result.exit_code == 0, (result.output, result.exception)
+        told = json.loads(result.stdout)
+        assert told["name"] == "tiny" and set(told["tasks"]) == {"cartpole_swingup", "reacher_easy"}
+        for task, of in told["tasks"].items():
+            run = read_run(Path(of["results"]["1"]))
+            assert run.head["task"] == task and run.points[-1] == (400, of["returns"]["1"])
+            assert f"{task} seed 1: ended" in result.stderr
+
+
 def test_without_the_suite_the_way_to_get_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dmc_simulators, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"'dm_control', which is not installed; `pip install"):
         dmc_simulators.find_task("cartpole_swingup")
+
+
+@suite
+def test_what_gymnasium_needs_besides_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        dmc_simulators, "find_spec", lambda name: None if name == "imageio" else find_spec(name)
+    )
+    assert dmc_simulators.find_task("walker_walk").suite == "dm_control"
+    with pytest.raises(ConfigError, match="--task Hopper-v5: needs the Python package 'imageio'"):
+        dmc_simulators.find_task("Hopper-v5")
 
 
 def test_a_renderer_is_chosen_or_the_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

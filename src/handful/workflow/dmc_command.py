@@ -1,6 +1,6 @@
-"""``handful bench dmc``: one run here, several seeds in processes of their own, or the table.
+"""``handful bench dmc``: one run here, several in processes of their own, or the table.
 
-Seeds side by side are the simplest parallelism that is honest about cores: on a CPU each process
+Runs side by side are the simplest parallelism that is honest about cores: on a CPU each process
 computes on its share of the cores, on a GPU they share the device. The parent only waits.
 """
 
@@ -11,14 +11,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from handful.config import ConfigError
 from handful.workflow.console import Console
 from handful.workflow.dmc_env import RepeatEnv
-from handful.workflow.dmc_plan import Ask, Plan, resolve, simulator_of
+from handful.workflow.dmc_plan import Ask, Plan, resolve, simulator_of, tasks_of
 from handful.workflow.dmc_published import as_markdown, compare, published_lists
 from handful.workflow.dmc_results import csv_path, facts_of, read_runs, write_plots, write_run
 from handful.workflow.dmc_train import DmcRun, Look
@@ -69,32 +68,36 @@ def _show(given: dict[str, Any], console: Console) -> dict[str, Any]:
 
 
 def _train(given: dict[str, Any], console: Console) -> dict[str, Any]:
-    seeds = _seeds(given["seeds"])
-    ask = Ask(
-        given["task"],
-        given["method"],
-        seeds[0],
-        tuple(given["sets"]),
-        **{key: given[key] for key in _OPTIONS},
-    )
-    plans = [resolve(replace(ask, seed=seed)) for seed in seeds]
+    options = {key: given[key] for key in _OPTIONS}
+    asks = [
+        Ask(task, given["method"], seed, tuple(given["sets"]), **options)
+        for task in tasks_of(given["task"])
+        for seed in _seeds(given["seeds"])
+    ]
+    plans = [resolve(ask) for ask in asks]
+    for plan in plans:
+        if [(p.task, p.seed) for p in plans].count((plan.task, plan.seed)) > 1:
+            raise ConfigError(f"--task {given['task']}: {plan.task} is there more than once")
     device = torch_device(given["device"])
     if len(plans) == 1:
-        _run_one(plans[0], command_of(ask), given, device, console)
+        _run_one(plans[0], command_of(asks[0]), given, device, console)
     else:
-        simulator_of(plans[0]).close()  # what cannot be opened is said once, not by each seed
-        _run_beside(plans, ask, given, device, console)
-    runs = {plan.seed: csv_path(given["results"], plan) for plan in plans}
-    return {
-        "task": plans[0].task,
-        "name": plans[0].name,
-        "results": {str(seed): str(path) for seed, path in runs.items()},
-        "returns": {
-            str(run.head["seed"]): run.points[-1][1]
-            for run in read_runs(given["results"])
-            if run.path in runs.values() and run.points
-        },
-    }
+        for plan in {plan.task: plan for plan in plans}.values():
+            simulator_of(plan).close()  # what cannot be opened is said once, not by each run
+        # The longest first: whoever begins last should not be the one that is waited for.
+        together = sorted(zip(plans, asks, strict=True), key=lambda both: -both[0].agent_steps)
+        _run_beside(together, given, device, console)
+    done = {run.path: run for run in read_runs(given["results"])}
+    tasks: dict[str, dict[str, Any]] = {}
+    for plan in plans:
+        mine = tasks.setdefault(plan.task, {"results": {}, "returns": {}})
+        path = csv_path(given["results"], plan)
+        mine["results"][str(plan.seed)] = str(path)
+        if path in done and done[path].points:
+            mine["returns"][str(plan.seed)] = done[path].points[-1][1]
+    if len(tasks) == 1:
+        return {"task": plans[0].task, "name": plans[0].name, **tasks[plans[0].task]}
+    return {"name": plans[0].name, "tasks": tasks}
 
 
 def _run_one(
@@ -139,40 +142,41 @@ def _run_one(
 
 
 def _run_beside(
-    plans: Sequence[Plan], ask: Ask, given: dict[str, Any], device: str, console: Console
+    runs: Sequence[tuple[Plan, Ask]], given: dict[str, Any], device: str, console: Console
 ) -> None:
-    """One process a seed, ``--parallel`` at a time; each writes its own log beside its run."""
+    """One process a run, ``--parallel`` at a time; each writes its own log beside its run."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    most = given["parallel"] or (min(len(plans), cores) if device == "cpu" else len(plans))
+    most = given["parallel"] or (min(len(runs), cores) if device == "cpu" else len(runs))
     threads = max(1, cores // most)
     # Mesa's software renderer, too, would take every core in every process.
     own = {"OMP_NUM_THREADS": str(threads), "LP_NUM_THREADS": str(threads)}
     environment = {**own, **os.environ}
-    waiting, failed = list(plans), []
-    running: dict[subprocess.Popen[bytes], Path] = {}
+    waiting, failed = list(runs), []
+    running: dict[subprocess.Popen[bytes], tuple[str, Path]] = {}
     console.say(
-        f"{len(plans)} seeds, {min(most, len(plans))} at a time on {device}"
+        f"{len(runs)} runs, {min(most, len(runs))} at a time on {device}"
         + (f", {threads} of {cores} cores each" if device == "cpu" else ", sharing the device")
     )
     with Interrupt() as interrupt:
         while waiting or running:
             while waiting and len(running) < most and interrupt.asked is None:
-                plan = waiting.pop(0)
+                plan, ask = waiting.pop(0)
+                what = f"{plan.task} seed {plan.seed}"
                 log = given["runs"] / plan.task / plan.name / f"seed_{plan.seed}.log"
                 log.parent.mkdir(parents=True, exist_ok=True)
-                words = _child(replace(ask, seed=plan.seed), given)
+                words = _child(ask, given)
                 with log.open("ab") as file:
                     child = subprocess.Popen(
                         words, stdout=file, stderr=file, stdin=subprocess.DEVNULL, env=environment
                     )
-                running[child] = log
-                console.say(f"seed {plan.seed}: process {child.pid}, log {log}")
+                running[child] = (what, log)
+                console.say(f"{what}: process {child.pid}, log {log}")
             for child in [c for c in running if c.poll() is not None]:
-                log = running.pop(child)
+                what, log = running.pop(child)
                 if child.returncode and interrupt.asked is None:
                     failed.append(f"{log} ({_last_line(log)})")
                 else:
-                    console.say(f"{log.stem}: ended, {_last_line(log)}")
+                    console.say(f"{what}: ended, {_last_line(log)}")
             if interrupt.asked is not None:
                 for child in running:
                     child.terminate()
@@ -181,11 +185,11 @@ def _run_beside(
                 interrupt.check()
             time.sleep(POLL_S)
     if failed:
-        raise RunError(f"{len(failed)} of {len(plans)} seeds failed: {'; '.join(failed)}")
+        raise RunError(f"{len(failed)} of {len(runs)} runs failed: {'; '.join(failed)}")
 
 
 def command_of(ask: Ask) -> str:
-    """What to type in a checkout to repeat one seed; no path of this machine is in it."""
+    """What to type in a checkout to repeat one run; no path of this machine is in it."""
     return shlex.join(["handful", "bench", "dmc", *_words(ask)])
 
 

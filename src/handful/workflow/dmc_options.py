@@ -12,11 +12,11 @@ def dmc_options(command: F) -> F:
     options = [
         click.option(
             "--task",
-            metavar="NAME",
+            metavar="NAME,...",
             default="cartpole_swingup",
             show_default=True,
-            help="A task of dm_control (DOMAIN_TASK), or of Gymnasium's MuJoCo "
-            "(HalfCheetah-v5), which gives states only.",
+            help="Tasks of dm_control (DOMAIN_TASK), or of Gymnasium's MuJoCo "
+            "(HalfCheetah-v5), which give states only; planet is the six of CURL's tables.",
         ),
         click.option(
             "--method",
@@ -48,7 +48,7 @@ def dmc_options(command: F) -> F:
             "--parallel",
             type=click.IntRange(1),
             metavar="N",
-            help="Seeds at a time.  [default: one a core; all of them on a GPU]",
+            help="Runs at a time.  [default: one a core; all of them on a GPU]",
         ),
         click.option(
             "--steps",

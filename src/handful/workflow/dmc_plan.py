@@ -28,6 +28,7 @@ class BenchSettings(Settings):
     default_repeat: int = Field(ge=1)
     gymnasium_repeat: int = Field(ge=1)
     repeats: dict[str, int] = {}
+    groups: dict[str, list[str]] = {}
     overrides: dict[str, dict[str, dict[str, float]]] = {}
 
 
@@ -90,6 +91,12 @@ class Plan:
 def cameras_of(agent: AgentSettings) -> tuple[str, ...]:
     """The cameras of a profile: none for one that learns from the state."""
     return (CAMERA,) if agent.cameras is None else agent.cameras
+
+
+def tasks_of(text: str) -> list[str]:
+    """The words of ``--task``, a group's name replaced by the tasks it stands for."""
+    groups = load(BenchSettings, "bench/dmc").groups
+    return [task for word in text.split(",") for task in groups.get(word.strip(), [word.strip()])]
 
 
 def resolve(ask: Ask) -> Plan:

@@ -76,8 +76,9 @@ def find_task(asked: str) -> Task:
     import gymnasium
 
     if asked in gymnasium.registry:
-        if find_spec("mujoco") is None:
-            _refuse_without("mujoco", f"--task {asked}")
+        for needed in ("mujoco", "imageio"):  # gymnasium imports both when it makes the task
+            if find_spec(needed) is None:
+                _refuse_without(needed, f"--task {asked}")
         return Task("gymnasium", asked, (asked,))
     known = [*suite_tasks, *_gymnasium_tasks()]
     near = difflib.get_close_matches(wanted, known, n=1, cutoff=0.5)
