@@ -293,11 +293,12 @@ def _series(plot: Plot, series: Series) -> str:
                 f'stroke-width="2">{tip}</circle>'
             )
     alone = "h0" if len(path) == 1 else ""  # one point is a dot, by its round ends
+    width = max(series.width, 7.0) if alone else series.width
     dashes = ' stroke-dasharray="6 5"' if series.dashed else ""
     line = (
         f'<path d="{"".join(path)}{alone}" fill="none" stroke="{series.colour}"{dashes} '
         f'stroke-linejoin="round" stroke-linecap="round" '
-        f'stroke-width="{series.width}" stroke-opacity="{series.opacity}">'
+        f'stroke-width="{width}" stroke-opacity="{series.opacity}">'
         f"<title>{escape(series.name)}</title></path>"
     )
     return (line if series.line else "") + "".join(dots)
