@@ -62,7 +62,7 @@ class Tower(nn.Module):
         assert isinstance(first, nn.Conv2d)
         scaled = _widened(first.weight * (1.0 / 255.0), pictures)
         dtype = computed_in(pictures.device.type, scaled.dtype)
-        # Two calls: in one, torch copies bytes to bfloat16 five times as slowly.
+        # Two calls: in one, torch takes much longer from bytes to bfloat16 (CPU).
         x = pictures.to(dtype).contiguous(memory_format=torch.channels_last)
         bare = self.convolutions[-1] if self.keypoints else None  # read out without a ReLU
         for convolution in self.convolutions:

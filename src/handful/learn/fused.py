@@ -1,7 +1,7 @@
 """Convolution, bias and ReLU as one kernel of cuDNN or oneDNN, with gradients by the fastest ones.
 
 As torch writes them they are two or three kernels, and the small ones each read and write the whole
-map; in bfloat16 on a CPU the ReLU alone takes twice as long as the convolution. On a GPU the
+map; in bfloat16 on a CPU the ReLU is no cheaper than the convolution. On a GPU the
 gradient of a convolution's input is a convolution too, of the padded gradient with the turned
 kernel, and at stride 1 cuDNN's forward kernel does it sooner than its backward one. Same maths as
 ``torch.relu(conv2d)``; on a CPU the same to the bit.
