@@ -193,6 +193,7 @@ How a run is conducted
     workflow.bench           the door to ``benchmarks/``
     workflow.dmc_options     options of ``handful bench dmc``
     workflow.dmc_command     one run, several seeds side by side, or the table
+    workflow.dmc_physics     the papers' MuJoCo in today's: what a capsule weighs
     workflow.dmc_plan        task, method and protocol, resolved and checked
     workflow.dmc_simulators  dm_control and Gymnasium behind one small door
     workflow.dmc_env         action repeat, summed reward, stacked frames

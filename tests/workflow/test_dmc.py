@@ -78,7 +78,8 @@ def plan(**changed: Any) -> Plan:
     """Repeat 3: eight decisions an episode; 50 decisions, so the last episode is cut."""
     agent = build(AgentSettings, TINY, "tiny")
     values = {"repeat": 3, "budget_env_steps": 150, "eval_every_env_steps": 60, "eval_episodes": 2}
-    return Plan("line", "curl", "curl", 1, **{**values, **changed}, agent=agent)
+    given = {**values, **changed}
+    return Plan("line", "curl", "curl", 1, **given, physics="installed", agent=agent)
 
 
 def environment(simulator: Line, of: Plan) -> RepeatEnv:
@@ -129,7 +130,18 @@ class TestRepeat:
         assert rewards[2] == pytest.approx(rewards[0] / 3)
 
     def test_a_state_task_has_no_pictures(self) -> None:
-        of = Plan("line", "state", "state", 1, 2, 20, 20, 1, load(AgentSettings, "agent/state"))
+        of = Plan(
+            "line",
+            "state",
+            "state",
+            1,
+            2,
+            20,
+            20,
+            1,
+            "installed",
+            load(AgentSettings, "agent/state"),
+        )
         line = Line()
         env = environment(line, of)
         seen = env.reset(3)

@@ -43,7 +43,12 @@ suite = pytest.mark.skipif(
 
 
 def plan(seed: int = 1, task: str = "line_walk", method: str = "curl", **changed: Any) -> Plan:
-    values = {"name": method, "repeat": 4, "budget_env_steps": 800} | changed
+    values = {
+        "name": method,
+        "repeat": 4,
+        "budget_env_steps": 800,
+        "physics": "installed",
+    } | changed
     return Plan(
         task,
         method,

@@ -19,7 +19,14 @@ from handful.workflow.console import Console
 from handful.workflow.dmc_env import RepeatEnv
 from handful.workflow.dmc_plan import Ask, Plan, resolve, simulator_of, tasks_of
 from handful.workflow.dmc_published import as_markdown, compare, published_lists
-from handful.workflow.dmc_results import csv_path, facts_of, read_runs, write_plots, write_run
+from handful.workflow.dmc_results import (
+    csv_path,
+    facts_of,
+    read_runs,
+    refuse_other_physics,
+    write_plots,
+    write_run,
+)
 from handful.workflow.dmc_train import DmcRun, Look
 from handful.workflow.errors import RunError
 from handful.workflow.interrupt import Interrupt, Stopped
@@ -33,6 +40,7 @@ _OPTIONS = {
     "name": "--name",
     "budget_env_steps": "--steps",
     "repeat": "--repeat",
+    "physics": "--physics",
     "eval_every_env_steps": "--eval-every",
     "eval_episodes": "--eval-episodes",
 }
@@ -125,6 +133,7 @@ def _run_one(
             if given["overwrite"]:
                 _clear(place.path)
                 results.unlink(missing_ok=True)
+            refuse_other_physics(results, plan)
             facts = facts_of(results, command, device, threads)
 
             def after_look(looks: list[Look]) -> None:

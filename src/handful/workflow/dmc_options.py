@@ -64,6 +64,12 @@ def dmc_options(command: F) -> F:
             help="Environment steps a decision is held for.  [default: the task's, else 2]",
         ),
         click.option(
+            "--physics",
+            type=click.Choice(["published", "installed"]),
+            help="Capsules as heavy as in the papers' MuJoCo, or as in the one that is installed.  "
+            "[default: published on the six tasks of planet, else installed]",
+        ),
+        click.option(
             "--eval-every",
             "eval_every_env_steps",
             type=int,

@@ -5,7 +5,7 @@ Everything that cannot work is refused here, in one sentence, before anything is
 
 import re
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -14,6 +14,9 @@ from handful.contract import Spec
 from handful.learn.settings import AgentSettings
 from handful.workflow.dmc_simulators import Simulator, find_task, make_simulator
 from handful.workflow.recipe import profile
+
+Physics = Literal["published", "installed"]
+"""What a capsule weighs: as in the papers' MuJoCo (``dmc_physics``), or in the one that is here."""
 
 CAMERA = "scene"
 """Name of the one camera, where a profile does not name its own."""
@@ -28,6 +31,7 @@ class BenchSettings(Settings):
     default_repeat: int = Field(ge=1)
     gymnasium_repeat: int = Field(ge=1)
     repeats: dict[str, int] = {}
+    published_physics: list[str] = []
     groups: dict[str, list[str]] = {}
     overrides: dict[str, dict[str, dict[str, float]]] = {}
 
@@ -45,6 +49,7 @@ class Ask:
     repeat: int | None = None
     eval_every_env_steps: int | None = None
     eval_episodes: int | None = None
+    physics: Physics | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,7 @@ class Plan:
     budget_env_steps: int
     eval_every_env_steps: int
     eval_episodes: int
+    physics: Physics
     agent: AgentSettings
 
     @property
@@ -142,6 +148,13 @@ def resolve(ask: Ask) -> Plan:
             f"--method {ask.method}: reads a state beside the pictures, and the protocol gives "
             "pixels only; add --set agent.proprioception=false"
         )
+    usual: Physics = "published" if task.name in bench.published_physics else "installed"
+    physics = ask.physics or usual
+    if physics == "published" and task.suite == "gymnasium":
+        raise ConfigError(
+            f"--physics published: {task.name} is Gymnasium's; the older masses are known of "
+            "dm_control's tasks only; leave the option out"
+        )
     if agent.start_steps >= budget // repeat:
         raise ConfigError(
             f"--steps {budget}: {budget // repeat} decisions, and the first "
@@ -157,13 +170,22 @@ def resolve(ask: Ask) -> Plan:
         budget,
         every,
         episodes,
+        physics,
         agent,
     )
 
 
 def simulator_of(plan: Plan) -> Simulator:
     """A new, independent instance of the plan's task."""
-    return make_simulator(find_task(plan.task), pictures=bool(cameras_of(plan.agent)))
+    pictures = bool(cameras_of(plan.agent))
+    return make_simulator(find_task(plan.task), pictures, plan.physics == "published")
+
+
+def told_name(head: dict[str, Any]) -> str:
+    """A result's name for tables and charts: with a word where its physics is not the papers'."""
+    known = load(BenchSettings, "bench/dmc").published_physics
+    newer = head["task"] in known and head.get("physics", "installed") == "installed"
+    return f"{head['name']} (MuJoCo from 2.1.2)" if newer else str(head["name"])
 
 
 def _agent(ask: Ask, bench: BenchSettings, task: str) -> AgentSettings:
@@ -183,6 +205,8 @@ def _label(ask: Ask) -> str:
     told = [s for s in changed if not s.startswith("threads")]
     if ask.repeat is not None:
         told.append(f"repeat={ask.repeat}")
+    if ask.physics is not None:
+        told.append(f"physics={ask.physics}")
     return re.sub(r"[^A-Za-z0-9_.=+-]", "_", "+".join([base, *told]))
 
 

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from pydantic import Field
 
 from handful.config import Settings, load
+from handful.workflow.dmc_plan import told_name
 
 
 class Published(Settings):
@@ -109,7 +110,7 @@ def compare(published: Sequence[Published], runs: Sequence[Measured]) -> list[Ce
                 if (run.head["task"], run.head["method"]) == (task, known.method):
                     value = run.at(known.env_steps)
                     if value is not None:
-                        ours.setdefault(run.head["name"], []).append(value)
+                        ours.setdefault(told_name(run.head), []).append(value)
             for name, values in sorted(ours.items()) or [(known.method, [])]:
                 cells.append(
                     Cell(

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from handful.workflow.charts import FAINT, INK, PALETTE, Series, line_chart
-from handful.workflow.dmc_plan import Plan
+from handful.workflow.dmc_plan import Plan, told_name
 from handful.workflow.dmc_published import Published
 from handful.workflow.dmc_train import Look
 from handful.workflow.errors import RunError
@@ -56,6 +56,22 @@ def csv_path(results: Path, plan: Plan) -> Path:
     return results / plan.task / plan.name / f"seed_{plan.seed}.csv"
 
 
+def refuse_other_physics(path: Path, plan: Plan) -> None:
+    """Do not write over what was measured under other physics.
+
+    Raises:
+        RunError: ``path`` holds such a result.
+    """
+    if not path.is_file():
+        return
+    there = read_run(path).head.get("physics", "installed")
+    if there != plan.physics:
+        raise RunError(
+            f"{path}: was measured under {there} physics, this run's are {plan.physics}; give it "
+            f"another --name, ask for --physics {there}, or --overwrite it"
+        )
+
+
 def write_run(path: Path, plan: Plan, looks: Sequence[Look], facts: dict[str, Any]) -> None:
     """Write all evaluations so far; ``facts`` (``facts_of``) say where and by what."""
     head = {
@@ -64,6 +80,7 @@ def write_run(path: Path, plan: Plan, looks: Sequence[Look], facts: dict[str, An
         "name": plan.name,
         "seed": plan.seed,
         "action_repeat": plan.repeat,
+        "physics": plan.physics,
         "budget_env_steps": plan.budget_env_steps,
         "eval_episodes": plan.eval_episodes,
         **facts,
@@ -129,7 +146,7 @@ def read_runs(results: Path) -> list[Run]:
 
 def plot(runs: Sequence[Run], published: Sequence[Published]) -> str:
     """The runs of one task and name as an SVG file: a thin line a seed, their mean, the papers."""
-    task, name = runs[0].head["task"], runs[0].head["name"]
+    task, name = runs[0].head["task"], told_name(runs[0].head)
     series = [
         Series(f"seed {run.head['seed']}", run.points, PALETTE[0], width=1.0, opacity=0.45)
         for run in runs
@@ -152,7 +169,7 @@ def plot_task(groups: Sequence[Sequence[Run]]) -> str:
     """All names of one task in one SVG file, the mean over seeds of each: pixels beside states."""
     series, told = [], [str(groups[0][0].head["task"])]
     for index, runs in enumerate(groups):
-        name, colour = runs[0].head["name"], PALETTE[index % len(PALETTE)]
+        name, colour = told_name(runs[0].head), PALETTE[index % len(PALETTE)]
         again = index >= len(PALETTE)  # a colour's second name is dashed
         series.append(Series(name, _means(runs), colour, dashed=again))
         seeds = f"{len(runs)} seed{'s' if len(runs) > 1 else ''}"

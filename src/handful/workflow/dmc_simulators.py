@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from handful.config import ConfigError
+from handful.workflow.dmc_physics import weigh_as_published
 
 INSTALL = "pip install -r requirements-dmc.txt"
 GL_PACKAGES = {"egl": "libegl1 and libgl1-mesa-dri", "osmesa": "libosmesa6"}
@@ -86,8 +87,10 @@ def find_task(asked: str) -> Task:
     raise ConfigError(f"--task {asked}: no such task; {hint}there are: {', '.join(known)}")
 
 
-def make_simulator(task: Task, pictures: bool) -> Simulator:
+def make_simulator(task: Task, pictures: bool, old_capsules: bool = False) -> Simulator:
     """Open ``task``; with ``pictures`` it must be able to render.
+
+    old_capsules: they weigh what they weighed in the papers' MuJoCo (``workflow.dmc_physics``).
 
     Raises:
         ConfigError: actions that are not a box, no end of an episode, no way to render.
@@ -96,7 +99,7 @@ def make_simulator(task: Task, pictures: bool) -> Simulator:
         return GymnasiumTask(task)
     if pictures and os.environ.get("MUJOCO_GL", "disable") == "disable":
         choose_renderer()  # says what is missing
-    return SuiteTask(task)
+    return SuiteTask(task, old_capsules)
 
 
 def choose_renderer(draws: Callable[[str], bool] | None = None) -> str:
@@ -140,13 +143,15 @@ def _draws(name: str) -> bool:
 class SuiteTask:
     """A task of dm_control: camera 0, no reward colours, the flat observation as state."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, old_capsules: bool = False) -> None:
         from dm_control import suite
 
         domain, name = task.words
         self._env: Any = suite.load(
             domain, name, environment_kwargs={"flat_observation": True}, visualize_reward=False
         )
+        if old_capsules:
+            weigh_as_published(self._env, domain, name)
         limit = self._env._step_limit
         if not np.isfinite(limit):
             self._env.close()

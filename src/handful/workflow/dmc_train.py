@@ -114,6 +114,7 @@ class DmcRun:
         there = read_json(here)
         if there is not None:
             # A newer handful may have settings of which the run then has the defaults.
+            there.setdefault("physics", "installed")
             agent = build(AgentSettings, dict(there.get("agent", {})), f"{here}: agent")
             there["agent"] = agent.model_dump(mode="json")
             other = differences(there, mine)
