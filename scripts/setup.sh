@@ -3,7 +3,8 @@
 #
 #   scripts/setup.sh run    what `make demo` needs: requirements.txt and handful itself
 #   scripts/setup.sh ros    the same, and what `make robot-demo` needs: requirements-ros.txt, Debian's ROS, our messages
-#   scripts/setup.sh dev    the same, and what `make test` and `make check` need: requirements-dev.txt
+#   scripts/setup.sh dev    the same, and what `make test` and `make check` need: requirements-dev.txt, and, where it can be had,
+#                           requirements-dmc.txt, so that the benchmark on known tasks is tested too
 #
 # Where there is no ROS to be had, `dev` says so and goes on, and `ros` ends.
 #
@@ -40,7 +41,7 @@ fail() { printf 'setup: %s\n' "$@" >&2; exit 1; }
 
 # What a stamp says: which lists were installed, and into which folder. `dev` holds all of `ros`, and that all of `run`.
 stamp() { # shellcheck disable=SC2046
-    { cat $(lists_of "$1") constraints.txt pyproject.toml setup.py scripts/setup.sh; echo "$here"; } | sha256sum
+    { cat $(lists_of "$1") requirements-dmc.txt constraints.txt pyproject.toml setup.py scripts/setup.sh; echo "$here"; } | sha256sum
 }
 torch_is_right() { [ -z "${TORCH_INDEX:-}" ] || [ "$TORCH_INDEX" = "$(cat "$venv/.torch-index" 2>/dev/null)" ]; }
 venv_is_ready() {
@@ -158,6 +159,12 @@ install_torch() {
     echo "${TORCH_INDEX:-}" >"$venv/.torch-index"
 }
 
+install_benchmark() { # optional for everybody, and so for the tests
+    say "installing requirements-dmc.txt"
+    "$venv/bin/python" -m pip install --progress-bar off "${held[@]}" -r requirements-dmc.txt >>"$log" 2>&1 ||
+        say "note: it cannot be installed here (.venv/setup.log says why); the tests of handful bench dmc will be skipped"
+}
+
 check_gpu() {
     has_gpu || return 0
     "$venv/bin/python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' || {
@@ -175,6 +182,7 @@ fill_venv() {
     say "installing ${lists[*]}"
     pip_install "${lists[*]}" "${held[@]}" "${lists[@]/#/-r}"
     pip_install "handful itself (pyproject.toml)" --no-deps --no-build-isolation --editable "$here"
+    [ "$kind" != dev ] || install_benchmark
     "$venv/bin/python" -m pip check >>"$log" 2>&1 || say "note: pip check has remarks; see the end of .venv/setup.log"
     check_gpu
     rm -f "$venv/.unfinished"
