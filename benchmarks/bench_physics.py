@@ -16,6 +16,7 @@ import argparse
 import ctypes
 import subprocess
 import tempfile
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +133,8 @@ def main() -> None:
             f"{row['steps_installed']:8.0f}{row['steps_published']:8.0f}"
         )
     if given.json:
-        facts = {"commit": commit(), "machine": machine(), "versions": versions()}
+        suite = {name: metadata.version(name) for name in ("dm_control", "mujoco")}
+        facts = {"commit": commit(), "machine": machine(), "versions": {**versions(), **suite}}
         write_json(given.json, {**facts, "steps": given.steps, "rows": rows})
 
 
