@@ -103,7 +103,7 @@ def test_the_six_of_the_papers_have_it_and_others_when_asked() -> None:
 
 def test_a_result_of_other_physics_is_named_so_and_not_written_over(tmp_path: Path) -> None:
     head = {"task": "finger_spin", "name": "state"}
-    assert told_name(head) == "state (MuJoCo from 2.1.2)"
+    assert told_name(head) == "state (MuJoCo from 2.1.1)"
     assert told_name(head | {"physics": "published"}) == "state"
     assert told_name({"task": "hopper_hop", "name": "state"}) == "state"
     words = ["bench", "dmc", "--task", "finger_spin", "--method", "state", "--steps", "40"]

@@ -1,9 +1,9 @@
-"""The papers' physics in today's MuJoCo: capsules that weigh what they weighed before 2.1.2.
+"""The papers' physics in today's MuJoCo: capsules that weigh what they weighed before 2.1.1.
 
-Until version 2.1.1 MuJoCo took the mass and inertia of a capsule from a cylinder of its radius,
-longer than its middle part by one radius; since then they are exact (MuJoCo's changelog, 2.1.2).
+Up to version 2.1.0 MuJoCo took the mass and inertia of a capsule from a cylinder of its radius,
+longer than its middle part by one radius; since then they are exact (MuJoCo's changelog, 2.1.1).
 CURL, RAD, DrQ and the state SAC they quote were run on the older one: there finger_spin's spinner
-turns 16 % more easily. ``benchmarks/bench_physics.py`` holds what is done here against 2.1.0.
+has 16 % less inertia. ``benchmarks/bench_physics.py`` holds what is done here against 2.1.0.
 """
 
 import importlib
@@ -16,7 +16,7 @@ from handful.config import ConfigError
 
 
 def weigh_as_published(env: Any, domain: str, task: str) -> None:
-    """Give the bodies of a loaded task of dm_control their masses and inertias of MuJoCo 2.1.1.
+    """Give the bodies of a loaded task of dm_control their masses and inertias of MuJoCo 2.1.0.
 
     Args:
         env: what ``suite.load`` returned, not yet reset. domain, task: its words.

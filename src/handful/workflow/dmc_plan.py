@@ -185,7 +185,7 @@ def told_name(head: dict[str, Any]) -> str:
     """A result's name for tables and charts: with a word where its physics is not the papers'."""
     known = load(BenchSettings, "bench/dmc").published_physics
     newer = head["task"] in known and head.get("physics", "installed") == "installed"
-    return f"{head['name']} (MuJoCo from 2.1.2)" if newer else str(head["name"])
+    return f"{head['name']} (MuJoCo from 2.1.1)" if newer else str(head["name"])
 
 
 def _agent(ask: Ask, bench: BenchSettings, task: str) -> AgentSettings:
