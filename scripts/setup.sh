@@ -40,8 +40,9 @@ fail() { printf 'setup: %s\n' "$@" >&2; exit 1; }
 . scripts/ros.sh
 
 # What a stamp says: which lists were installed, and into which folder. `dev` holds all of `ros`, and that all of `run`.
+optional_of() { [ "$1" != dev ] || echo requirements-dmc.txt; }
 stamp() { # shellcheck disable=SC2046
-    { cat $(lists_of "$1") requirements-dmc.txt constraints.txt pyproject.toml setup.py scripts/setup.sh; echo "$here"; } | sha256sum
+    { cat $(lists_of "$1") $(optional_of "$1") constraints.txt pyproject.toml setup.py scripts/setup.sh; echo "$here"; } | sha256sum
 }
 torch_is_right() { [ -z "${TORCH_INDEX:-}" ] || [ "$TORCH_INDEX" = "$(cat "$venv/.torch-index" 2>/dev/null)" ]; }
 venv_is_ready() {

@@ -9,6 +9,7 @@ FILES = [
     "requirements.txt",
     "requirements-ros.txt",
     "requirements-dev.txt",
+    "requirements-dmc.txt",
     "constraints.txt",
     "pyproject.toml",
     "setup.py",
@@ -35,7 +36,8 @@ case "$*" in
     *"-m pip install"*)
         echo "$@" >>"$FAKE_NOTES"
         [ -z "$FAKE_KILL" ] || kill -9 $PPID
-        [ -z "$FAKE_BROKEN" ] || { echo "ERROR: disk is full"; exit 1; } ;;
+        [[ -z "$FAKE_BROKEN" || "$*" != *"$FAKE_BROKEN"* ]] ||
+            { echo "ERROR: disk is full"; exit 1; } ;;
     *"import rospy"*) [ -z "$FAKE_NO_ROSPY" ] ;;
     *"-m pip show"*) [ -s "$FAKE_NOTES" ] ;;
     *'version("torch")'*) grep -oP '(?<=^torch==).*' requirements.txt ;;

@@ -31,9 +31,18 @@ def test_developing_includes_running_but_not_the_other_way_round(checkout: Check
     checkout.setup("run")
     checkout.take_notes()
     checkout.setup("dev")
-    assert any("-rrequirements-dev.txt" in line for line in checkout.take_notes())
+    notes = checkout.take_notes()
+    assert any("-rrequirements-dev.txt" in line for line in notes)
+    assert "-r requirements-dmc.txt" in notes[-1]
     checkout.setup("run")
     assert checkout.take_notes() == []
+
+
+def test_developing_goes_on_without_the_known_tasks(checkout: Checkout) -> None:
+    done = checkout.setup("dev", FAKE_BROKEN="requirements-dmc", FAKE_NO_ROSPY="1")
+    assert done.returncode == 0, done.stderr
+    assert "the tests of handful bench dmc will be skipped" in done.stdout
+    assert checkout.setup("dev", FAKE_NO_ROSPY="1").stdout == ""
 
 
 @pytest.mark.parametrize("name", ["requirements.txt", "constraints.txt", "pyproject.toml"])
@@ -64,7 +73,7 @@ def test_killed_while_adding_to_a_ready_one_it_is_ready_no_longer(checkout: Chec
 
 
 def test_a_failed_install_names_the_log_and_goes_on_later(checkout: Checkout) -> None:
-    done = checkout.setup(FAKE_BROKEN="1")
+    done = checkout.setup(FAKE_BROKEN="install")
     assert done.returncode == 1
     for words in ["disk is full", ".venv/setup.log", "requirements.txt", "Run make again"]:
         assert words in done.stderr
