@@ -118,7 +118,7 @@ class TestFiles:
         files = write_plots(read_runs(tmp_path), [known])
         assert files[-1] == tmp_path / "line_walk/curve.svg" and len(files) == 3
         both = " ".join(ElementTree.fromstring(files[-1].read_text()).itertext())
-        assert "curl: mean of 2 seeds" in both and "state: mean of 1 seed" in both
+        assert "curl: mean of 2 seeds" in both and "state: 1 seed" in both
         assert "mean of 2 seeds" in said and "P <1>: 250" in said and "seed 2" in said
 
     def test_eight_names_of_a_task_have_eight_colours_and_words_beside_the_lines(

@@ -172,9 +172,9 @@ def plot_task(groups: Sequence[Sequence[Run]]) -> str:
         name, colour = told_name(runs[0].head), PALETTE[index % len(PALETTE)]
         again = index >= len(PALETTE)  # a colour's second name is dashed
         series.append(Series(name, _means(runs), colour, dashed=again))
-        seeds = f"{len(runs)} seed{'s' if len(runs) > 1 else ''}"
-        told.append(f"{name}: mean of {seeds}{', dashed' if again else ''}")
-    return _file(series, told, [FAINT, *(s.colour for s in series)], beside_px=230)
+        seeds = f"mean of {len(runs)} seeds" if len(runs) > 1 else "1 seed"
+        told.append(f"{name}: {seeds}{', dashed' if again else ''}")
+    return _file(series, told, [FAINT, *(s.colour for s in series)], beside_px=350)
 
 
 def _file(
