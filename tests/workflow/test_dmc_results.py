@@ -17,7 +17,7 @@ from handful.learn.settings import AgentSettings
 from handful.workflow import dmc_command, dmc_simulators
 from handful.workflow.dmc_command import command_of
 from handful.workflow.dmc_env import RepeatEnv
-from handful.workflow.dmc_plan import Ask, Plan, resolve, simulator_of
+from handful.workflow.dmc_plan import Ask, Plan, resolve, simulator_of, tasks_of
 from handful.workflow.dmc_published import (
     Published,
     as_markdown,
@@ -198,9 +198,22 @@ class TestVerdicts:
         curl, drq = lists["CURL 100k"].tasks, lists["DrQ 100k"].tasks
         assert sum(mean for mean, _ in curl.values()) / 6 == pytest.approx(560, abs=1)
         assert sum(mean for mean, _ in drq.values()) / 6 == pytest.approx(688, abs=1)
-        assert all(known.seeds or known.method in ("rad", "lean_dmc") for known in lists.values())
+        assert all(
+            known.seeds or known.method in ("rad", "lean_foresight") for known in lists.values()
+        )
         for known in lists.values():
-            load(AgentSettings, f"agent/{known.method}")
+            for method in (known.method, *known.also):
+                load(AgentSettings, f"agent/{method}")
+
+    def test_several_profiles_may_stand_beside_a_list(self, tmp_path: Path) -> None:
+        known = Published(
+            name="P", method="ours", also=("older",), source="", seeds=3, env_steps=800,
+            tasks={"line_walk": (250.0, 5.0)},
+        )  # fmt: skip
+        for method, mean in (("ours", 500.0), ("older", 400.0), ("curl", 300.0)):
+            write(tmp_path, plan(1, method=method), mean, mean)
+        cells = compare([known], read_runs(tmp_path))
+        assert [(c.name, c.mean) for c in cells] == [("older", 400.0), ("ours", 500.0)]
 
 
 def handful(*words: str) -> Result:
@@ -256,6 +269,10 @@ class TestRefusals:
         changed = resolve(Ask("cheetah_run", "rad", 1, ("agent.critic.lr=0.01",)))
         assert changed.agent.critic.lr == 0.01 and changed.agent.actor.lr == 2e-4
         assert changed.name == "rad+critic.lr=0.01"
+        sets = {task: resolve(Ask(task, "lean_foresight", 1)) for task in tasks_of("planet")}
+        assert {s.agent.update_to_data / s.repeat for s in sets.values()} == {0.25}
+        lean = resolve(Ask("reacher_easy", "lean_dmc", 1, ("agent.predict.weight=1",)))
+        assert sets["reacher_easy"].agent == lean.agent
         state = resolve(Ask("HalfCheetah-v5", "state", 1))
         assert (state.repeat, state.name) == (1, "state")
 

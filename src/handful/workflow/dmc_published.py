@@ -17,14 +17,22 @@ from handful.workflow.dmc_plan import told_name
 
 
 class Published(Settings):
-    """One list of ``config/bench/published.yaml``; ``tasks``: mean and deviation over seeds."""
+    """One list of ``config/bench/published.yaml``.
+
+    method, also: our profiles that stand beside it. tasks: mean and deviation over seeds.
+    """
 
     name: str
     method: str
+    also: tuple[str, ...] = ()
     source: str
     seeds: int | None = Field(ge=1)
     env_steps: int = Field(ge=1)
     tasks: dict[str, tuple[float, float | None]]
+
+    def stands_beside(self, method: str) -> bool:
+        """Whether a run of that profile is compared with this list."""
+        return method in (self.method, *self.also)
 
 
 class PublishedSettings(Settings):
@@ -107,7 +115,7 @@ def compare(published: Sequence[Published], runs: Sequence[Measured]) -> list[Ce
         for task, (mean, sd) in known.tasks.items():
             ours: dict[str, list[float]] = {}
             for run in runs:
-                if (run.head["task"], run.head["method"]) == (task, known.method):
+                if run.head["task"] == task and known.stands_beside(run.head["method"]):
                     value = run.at(known.env_steps)
                     if value is not None:
                         ours.setdefault(told_name(run.head), []).append(value)

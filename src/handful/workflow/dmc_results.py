@@ -156,7 +156,11 @@ def plot(runs: Sequence[Run], published: Sequence[Published]) -> str:
     told = [f"{task}, {name}: mean of {len(runs)} seed{'s' if len(runs) > 1 else ''}"]
     for index, known in enumerate(published):
         found = known.tasks.get(task)
-        if found is None or known.method != runs[0].head["method"] or known.env_steps > reach:
+        if (
+            found is None
+            or not known.stands_beside(runs[0].head["method"])
+            or known.env_steps > reach
+        ):
             continue
         colour = PALETTE[1 + index % (len(PALETTE) - 1)]
         point = [(known.env_steps, found[0])]
