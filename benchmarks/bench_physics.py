@@ -35,6 +35,11 @@ APART = 1e-6  # [rad or m] joint positions that differ by more have parted
 def compile_shim(mujoco: Path, into: Path) -> Path:
     """``old_mujoco.c`` against the library in ``mujoco``; needs a C compiler."""
     shim, libraries = into / "old_mujoco.so", mujoco / "bin"
+    if not (libraries / "libmujoco210nogl.so").is_file():
+        raise SystemExit(
+            f"{mujoco}: no bin/libmujoco210nogl.so in it; name the folder mujoco210 of the unpacked "
+            "wheel free-mujoco-py 2.1.6 (how to get it: the head of this file)"
+        )
     words = ["cc", "-O2", "-shared", "-fPIC", str(HERE / "old_mujoco.c"), "-o", str(shim)]
     words += [f"-I{mujoco / 'include'}", f"-L{libraries}", "-lmujoco210nogl"]
     subprocess.run([*words, f"-Wl,-rpath,{libraries.resolve()}"], check=True)

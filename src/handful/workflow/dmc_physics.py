@@ -42,11 +42,15 @@ def weigh_as_published(env: Any, domain: str, task: str) -> None:
         if geom.type == mujoco.mjtGeom.mjGEOM_CAPSULE:
             _to_cylinder(geom)
     old = _compiled(spec)
-    for name in ("body_mass", "body_inertia", "body_ipos", "body_iquat"):
+    weights = ("body_mass", "body_inertia", "body_ipos", "body_iquat")
+    shortcuts = (
+        "body_sameframe",
+        "body_simple",
+        "dof_simplenum",
+    )  # what the engine skips
+    for name in (*weights, *shortcuts):
         getattr(model, name)[:] = getattr(old, name)
-    for name in ("body_sameframe", "body_simple", "dof_simplenum"):  # what the engine may skip
-        getattr(model, name)[:] = getattr(old, name)
-    mujoco.mj_setConst(model, mujoco.MjData(model))
+    mujoco.mj_setConst(model, mujoco.MjData(model))  # what is derived from them, but for the means
     model.stat.meaninertia, model.stat.meanmass = old.stat.meaninertia, old.stat.meanmass
 
 
