@@ -37,8 +37,8 @@ def compile_shim(mujoco: Path, into: Path) -> Path:
     shim, libraries = into / "old_mujoco.so", mujoco / "bin"
     if not (libraries / "libmujoco210nogl.so").is_file():
         raise SystemExit(
-            f"{mujoco}: no bin/libmujoco210nogl.so in it; name the folder mujoco210 of the unpacked "
-            "wheel free-mujoco-py 2.1.6 (how to get it: the head of this file)"
+            f"{mujoco}: no bin/libmujoco210nogl.so in it; name the folder mujoco210 of the "
+            "unpacked wheel free-mujoco-py 2.1.6 (how to get it: the head of this file)"
         )
     words = ["cc", "-O2", "-shared", "-fPIC", str(HERE / "old_mujoco.c"), "-o", str(shim)]
     words += [f"-I{mujoco / 'include'}", f"-L{libraries}", "-lmujoco210nogl"]

@@ -43,11 +43,7 @@ def weigh_as_published(env: Any, domain: str, task: str) -> None:
             _to_cylinder(geom)
     old = _compiled(spec)
     weights = ("body_mass", "body_inertia", "body_ipos", "body_iquat")
-    shortcuts = (
-        "body_sameframe",
-        "body_simple",
-        "dof_simplenum",
-    )  # what the engine skips
+    shortcuts = ("body_sameframe", "body_simple", "dof_simplenum")  # what the engine skips
     for name in (*weights, *shortcuts):
         getattr(model, name)[:] = getattr(old, name)
     mujoco.mj_setConst(model, mujoco.MjData(model))  # what is derived from them, but for the means
