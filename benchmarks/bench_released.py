@@ -11,6 +11,7 @@ since lies outside of both. A run cannot be resumed; begin it again with ``--ove
 
 import shlex
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -69,13 +70,18 @@ class Released:
         ]
         return np.asarray(self.agent.select_action(middle), np.float32)
 
+    def launch(self) -> Callable[[], dict[str, float]]:
+        """One released update for each decision after the random ones; done on return."""
+        metrics: dict[str, float] = {}
+        while self.updates < self.env_steps - self.start_steps:
+            self.updates += 1
+            update(self.agent, self.replay, self.env_steps)
+            metrics = {"alpha": float(self.agent.alpha)}
+        return lambda: metrics
+
     def update(self) -> dict[str, float]:
-        """One released update for each decision after the random ones."""
-        if self.env_steps <= self.start_steps:
-            return {}
-        self.updates += 1
-        update(self.agent, self.replay, self.env_steps)
-        return {"alpha": float(self.agent.alpha)}
+        """The same, and what it gives."""
+        return self.launch()()
 
     def save(self, path: Path, extra: dict[str, Any]) -> None:
         """Nothing: its replay is not kept either."""

@@ -35,6 +35,16 @@ def test_updates_per_step_are_held_exactly(ratio: float, start: int) -> None:
     assert learner.update() == {}
 
 
+def test_what_was_launched_is_asked_later_and_says_the_same() -> None:
+    asked, launched = learner_of("lean", start_steps=0), learner_of("lean", start_steps=0)
+    for learner in (asked, launched):
+        fill(learner, ColourWorld(learner.spec, 1), 3, demo=False)
+    at_once, later = asked.update(), launched.launch()
+    assert launched.owed() == 0
+    fill(launched, ColourWorld(launched.spec, 2), 1, demo=False)  # the next step, meanwhile
+    assert at_once == later() and at_once
+
+
 def test_demonstrations_are_not_environment_steps() -> None:
     learner = learner_of(demos=7)
     assert (learner.env_steps, learner.episodes, learner.owed()) == (0, 0, 0)

@@ -225,7 +225,9 @@ def test_a_run_looks_at_its_marks_and_updates_once_a_decision(tmp_path: Path) ->
     bench = Bench(tmp_path)
     looks = bench.run(keep_log=True)
     assert [(x.env_steps, x.agent_steps) for x in looks] == [(60, 20), (120, 40), (150, 50)]
-    assert [x.updates for x in looks] == [14, 34, 44]  # one a decision after six random ones
+    # One a decision after six random ones. The first look is within an episode, where what the last
+    # decision owes is still to run beside the next.
+    assert [x.updates for x in looks] == [13, 34, 44]
     assert all(len(x.returns) == 2 and x.returns[0] != x.returns[1] for x in looks)
     assert bench.seen[-1] == looks and len(bench.seen) == 3
     train, judge = bench.lines
@@ -239,6 +241,30 @@ def test_a_run_looks_at_its_marks_and_updates_once_a_decision(tmp_path: Path) ->
     assert len(list((tmp_path / "episodes").iterdir())) == 7
     assert numbers(bench.run()) == numbers(looks)  # complete: nothing is run again
     assert len(bench.lines) == 2 and not (tmp_path / "episodes").exists()
+
+
+def test_a_step_s_updates_run_beside_the_next_step(tmp_path: Path) -> None:
+    told: list[str] = []
+
+    def spy(learner: Learner) -> None:
+        act, add, launch = learner.act, learner.add, learner.launch
+
+        def acting(observation: Any, explore: bool) -> Any:
+            told.extend(["act"] * explore)
+            return act(observation, explore)
+
+        def launching(progress: Any = None) -> Callable[[], dict[str, float]]:
+            owed, metrics = learner.owed(), launch(progress)
+            told.extend(["launch"] * (owed > 0))
+            return lambda: (told.extend(["asked"] * (owed > 0)), metrics())[1]
+
+        learner.act = acting  # type: ignore[method-assign]
+        learner.add = lambda t: (told.append("step"), add(t))[1]  # type: ignore[method-assign]
+        learner.launch = launching  # type: ignore[method-assign]
+
+    Bench(tmp_path).run(spy)
+    assert "act launch asked step act launch asked step" in " ".join(told)
+    assert told[-3:] == ["step", "launch", "asked"]  # and nothing is left owed
 
 
 def test_evaluations_do_not_disturb_what_is_learned(tmp_path: Path) -> None:
@@ -289,7 +315,7 @@ def test_a_log_that_lost_an_episode_is_not_learned_from(tmp_path: Path) -> None:
 
 def test_nonsense_ends_a_run_with_a_sentence(tmp_path: Path) -> None:
     def spy(learner: Learner) -> None:
-        learner.update = lambda progress=None: {"q_loss": float("nan")}  # type: ignore[method-assign]
+        learner.launch = lambda progress=None: lambda: {"q_loss": float("nan")}  # type: ignore[method-assign]
 
     with pytest.raises(RunError, match="q_loss became nan .*diverged"):
         Bench(tmp_path).run(spy)

@@ -4,6 +4,7 @@ Owns the agent, the two replays (demonstrations and the arm's own experience), t
 a frozen eye and the counters. It never runs ahead of its ratio nor silently falls behind it.
 """
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -174,6 +175,14 @@ class Learner:
 
     def update(self, progress: Progress | None = None) -> dict[str, float]:
         """Run exactly the updates owed; the last one's metrics, or {} when none are."""
+        return self.launch(progress)()
+
+    def launch(self, progress: Progress | None = None) -> Callable[[], dict[str, float]]:
+        """Begin exactly the updates owed; what it returns waits for them and gives the metrics.
+
+        On a GPU they run on while the host does something else, such as the arm's next step; what
+        is asked of the networks meanwhile waits for them. On a CPU they are done on return.
+        """
         owed = self.owed()
         refresh = self.settings.pretrain.refresh_steps
         if self.refreshed < len(refresh) and self.env_steps >= refresh[self.refreshed]:
@@ -185,9 +194,9 @@ class Learner:
             if progress is not None and step % 50 == 0:
                 progress(step, owed, {})
         if not metrics:
-            return {}
-        values = torch.stack([*metrics.values()]).tolist()  # the one transfer back, once for all
-        return dict(zip(metrics, values, strict=True))
+            return dict
+        numbers = torch.stack([*metrics.values()])  # one transfer back, and none before it is asked
+        return lambda: dict(zip(metrics, numbers.tolist(), strict=True))
 
     def step(self) -> dict[str, Tensor]:
         """One update on a fresh batch, owed or not; its metrics, valid until the next."""

@@ -199,15 +199,19 @@ class DmcRun:
         learner.begin(observation)
         while not last and self.agent_steps < plan.agent_steps:
             interrupt.check()
-            transition = env.step(learner.act(observation, explore=True))
+            action = learner.act(observation, explore=True)
+            # What earlier steps owe: a GPU learns while the simulator steps and draws. CURL's own
+            # loop has this order too: act, update, step.
+            metrics = learner.launch()
+            transition = env.step(action)
+            self._take(metrics(), learner, means)
             log.add(transition)
             learner.add(transition)
             self.agent_steps += 1
-            metrics = learner.update()
-            _refuse_nonsense(metrics, learner, self.checkpoint)
-            means.add(metrics)
             observation, last = transition.next_observation, transition.last
             total += transition.reward
+            if last or self.agent_steps >= plan.agent_steps:
+                self._take(learner.update(), learner, means)  # nothing is owed after an end
             if self.env_steps in self._marks:
                 self._look(learner, judge, curve, interrupt)
             bar.update(self.env_steps, f"{learner.updates / max(self.train_s, 1e-9):.2f} updates/s")
@@ -218,6 +222,16 @@ class DmcRun:
             self._note(curve, learner, "update", updates_per_s=rate, **means.take())
         if last:
             self._note(curve, learner, "episode", episode_return=total)
+
+    def _take(self, metrics: dict[str, float], learner: Any, means: Means) -> None:
+        for name, value in metrics.items():
+            if not math.isfinite(value):
+                raise RunError(
+                    f"{name} became {value} after {learner.updates:,} updates: training has "
+                    f"diverged; the last good checkpoint is {self.checkpoint}; lower the learning "
+                    "rates (agent.critic.lr, agent.actor.lr)"
+                )
+        means.add(metrics)
 
     def _look(self, learner: Any, judge: RepeatEnv, curve: Curve, interrupt: Interrupt) -> None:
         """Deterministic episodes in an environment of its own; nothing of it is learned from."""
@@ -279,16 +293,6 @@ class DmcRun:
         }
         learner.save(self.checkpoint, values)
         self._saved_s = time.monotonic()
-
-
-def _refuse_nonsense(metrics: dict[str, float], learner: Any, checkpoint: Path) -> None:
-    for name, value in metrics.items():
-        if not math.isfinite(value):
-            raise RunError(
-                f"{name} became {value} after {learner.updates:,} updates: training has diverged; "
-                f"the last good checkpoint is {checkpoint}; lower the learning rates "
-                "(agent.critic.lr, agent.actor.lr)"
-            )
 
 
 def _line(event: dict[str, Any]) -> str:
