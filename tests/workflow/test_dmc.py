@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -298,6 +298,8 @@ def test_another_plan_is_refused_in_the_same_folder(tmp_path: Path) -> None:
         Bench(tmp_path).run(stop_after(10))
     with pytest.raises(RunError, match="other settings .*repeat: 3 -> 2"):
         Bench(tmp_path, plan(repeat=2)).run()
+    with pytest.raises(RunError, match="go on with --physics installed, give it another --name"):
+        Bench(tmp_path, replace(plan(), physics="published")).run()
     told = json.loads((tmp_path / "plan.json").read_text())
     del told["agent"]["contrast"]["double_step"]  # as an older handful would have written it
     (tmp_path / "plan.json").write_text(json.dumps(told))

@@ -119,10 +119,11 @@ class DmcRun:
             there["agent"] = agent.model_dump(mode="json")
             other = differences(there, mine)
             if other:
-                raise RunError(
-                    f"{self.folder}: holds a run with other settings ({'; '.join(other[:4])}); "
-                    "give it another --name, or --overwrite it"
-                )
+                way = "give it another --name, or --overwrite it"
+                if all(key.startswith("physics: ") for key in other):
+                    way = f"go on with --physics {there['physics']}, {way}"
+                told = "; ".join(other[:4])
+                raise RunError(f"{self.folder}: holds a run with other settings ({told}); {way}")
             return
         write_json(here, mine)
 
