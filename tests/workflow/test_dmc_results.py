@@ -273,6 +273,14 @@ class TestRefusals:
         assert {s.agent.update_to_data / s.repeat for s in sets.values()} == {0.25}
         lean = resolve(Ask("reacher_easy", "lean_dmc", 1, ("agent.predict.weight=1",)))
         assert sets["reacher_easy"].agent == lean.agent
+        fine = {task: resolve(Ask(task, "fine_foresight", 1)) for task in tasks_of("planet")}
+        updates = {s.agent.update_to_data * s.agent_steps for s in fine.values()}
+        assert updates == {25_000, 50_000}  # one a decision, two on cartpole
+        coarser = ("batch_size=512", "encoder.strides=[2,2,1,1]", "encoder.input_px=84")
+        coarser += ("augment.pad_px=4", "replay.n_step=1", "critic.tau=0.01")
+        made = tuple(f"agent.{one}" for one in (*coarser, "critic.encoder_tau=0.01"))
+        lean = resolve(Ask("reacher_easy", "lean_foresight", 1, made))
+        assert fine["reacher_easy"].agent == lean.agent
         state = resolve(Ask("HalfCheetah-v5", "state", 1))
         assert (state.repeat, state.name) == (1, "state")
 

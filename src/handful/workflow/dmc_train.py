@@ -237,19 +237,8 @@ class DmcRun:
     def _look(self, learner: Any, judge: RepeatEnv, curve: Curve, interrupt: Interrupt) -> None:
         """Deterministic episodes in an environment of its own; nothing of it is learned from."""
         self._spent_s, before_s = self.train_s, time.monotonic()
-        count, index = self.plan.eval_episodes, len(self.looks)
-        returns = []
-        for i in range(count):
-            observation: Observation = judge.reset(
-                episode_seed(Purpose.TEST, self.plan.seed, index * count + i)
-            )
-            total, last = 0.0, False
-            while not last:
-                interrupt.check()
-                transition = judge.step(learner.act(observation, explore=False))
-                observation, last = transition.next_observation, transition.last
-                total += transition.reward
-            returns.append(total)
+        index = len(self.looks)
+        returns = deterministic_returns(self.plan, learner, judge, index, interrupt.check)
         self.looks.append(
             Look(
                 self.env_steps,
@@ -261,6 +250,7 @@ class DmcRun:
             )
         )
         self._began_s = time.monotonic()
+        count = len(returns)
         mean = math.fsum(returns) / count
         self._note(
             curve,
@@ -294,6 +284,25 @@ class DmcRun:
         }
         learner.save(self.checkpoint, values)
         self._saved_s = time.monotonic()
+
+
+def deterministic_returns(
+    plan: Plan, learner: Any, env: RepeatEnv, index: int, check: Callable[[], None]
+) -> list[float]:
+    """Returns of the plan's evaluation number ``index``, whose worlds no other meets."""
+    count, returns = plan.eval_episodes, []
+    for i in range(count):
+        observation: Observation = env.reset(
+            episode_seed(Purpose.TEST, plan.seed, index * count + i)
+        )
+        total, last = 0.0, False
+        while not last:
+            check()
+            transition = env.step(learner.act(observation, explore=False))
+            observation, last = transition.next_observation, transition.last
+            total += transition.reward
+        returns.append(total)
+    return returns
 
 
 def _line(event: dict[str, Any]) -> str:
