@@ -17,6 +17,7 @@ from handful.learn.settings import AgentSettings
 from handful.workflow.dmc_env import RepeatEnv
 from handful.workflow.dmc_plan import Plan, simulator_of
 from handful.workflow.dmc_train import deterministic_returns
+from handful.workflow.errors import sentence
 from handful.workflow.process import use_threads
 from handful.workflow.results import commit, machine, read_json, versions, write_json
 
@@ -24,8 +25,10 @@ from handful.workflow.results import commit, machine, read_json, versions, write
 def plan_of(folder: Path) -> Plan:
     """The plan of the run that lies there."""
     told = read_json(folder / "plan.json")
-    if told is None:
-        raise SystemExit(f"{folder}: no plan.json in it; name the folder of one seed of a run")
+    if told is None or "agent" not in told:
+        raise SystemExit(
+            f"{folder}: no plan.json of a run in it; name the folder of one of its seeds"
+        )
     told = {"physics": "installed", **told}
     agent = build(AgentSettings, dict(told["agent"]), f"{folder}/plan.json: agent")
     return Plan(**{**told, "agent": agent})
@@ -37,7 +40,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("run", type=Path, help="folder of one seed of a run")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=Path, help="write the returns here")
     given = parser.parse_args()
     plan = plan_of(given.run)
     checkpoint = given.run / "checkpoint.safetensors"
@@ -71,4 +74,9 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except Exception as error:  # one that is written for people is told as a sentence
+        if (told := sentence(error)) is None:
+            raise
+        raise SystemExit(told) from None

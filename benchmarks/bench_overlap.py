@@ -18,6 +18,7 @@ import torch
 from handful.learn.learner import Learner
 from handful.workflow.dmc_env import RepeatEnv
 from handful.workflow.dmc_plan import Ask, resolve, simulator_of
+from handful.workflow.errors import sentence
 from handful.workflow.process import use_threads
 from handful.workflow.results import commit, machine, versions, write_json
 
@@ -59,12 +60,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--task", default="walker_walk")
-    parser.add_argument("--method", default="curl")
-    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--task", default="walker_walk", help="(default walker_walk)")
+    parser.add_argument("--method", default="curl", help="a profile (default curl)")
+    parser.add_argument("--batch", type=int, default=128, help="(default 128)")
     parser.add_argument("--seconds", type=float, default=3.0, help="of each turn (default 3)")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each way (default 3)")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=Path, help="write the numbers here")
     given = parser.parse_args()
     sets = (f"agent.batch_size={given.batch}", f"agent.start_steps={max(given.batch, 100)}")
     plan = resolve(Ask(given.task, given.method, 1, sets))
@@ -102,4 +103,9 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except Exception as error:  # one that is written for people is told as a sentence
+        if (told := sentence(error)) is None:
+            raise
+        raise SystemExit(told) from None

@@ -22,7 +22,7 @@ from handful.rig.follow import Follower
 from handful.workflow.collect import succeeded
 from handful.workflow.console import Console
 from handful.workflow.curves import Curve, Means, last_wall_s, read_curve
-from handful.workflow.errors import RunError
+from handful.workflow.errors import RunError, refuse_nonsense
 from handful.workflow.interrupt import Interrupt, Stopped
 from handful.workflow.parts import Parts
 from handful.workflow.pretrain import describe, make_ready
@@ -203,13 +203,7 @@ class _Beside:
         self.driven += is_intervention(step)
         self.stage = "learning"
         metrics = learner.update(lambda done, total, _: self._tell())
-        for name, value in metrics.items():
-            if not math.isfinite(value):
-                raise RunError(
-                    f"{name} became {value} after {learner.updates:,} updates: training has "
-                    f"diverged; the last good checkpoint is kept in {self.run.checkpoint}. "
-                    "Lower the learning rates (agent.critic.lr, agent.actor.lr)"
-                )
+        refuse_nonsense(metrics, learner.updates, self.run.checkpoint)
         if metrics and self.first_steps < 0:
             self.first_steps, self.first_updates = learner.env_steps, learner.updates
         self.window.add(metrics)

@@ -24,7 +24,7 @@ from handful.workflow.console import Console
 from handful.workflow.curves import Curve, Means, read_curve
 from handful.workflow.dmc_env import RepeatEnv
 from handful.workflow.dmc_plan import Plan
-from handful.workflow.errors import RunError
+from handful.workflow.errors import RunError, refuse_nonsense
 from handful.workflow.interrupt import Interrupt
 from handful.workflow.parts import feed
 from handful.workflow.progress import Progress
@@ -225,13 +225,7 @@ class DmcRun:
             self._note(curve, learner, "episode", episode_return=total)
 
     def _take(self, metrics: dict[str, float], learner: Any, means: Means) -> None:
-        for name, value in metrics.items():
-            if not math.isfinite(value):
-                raise RunError(
-                    f"{name} became {value} after {learner.updates:,} updates: training has "
-                    f"diverged; the last good checkpoint is {self.checkpoint}; lower the learning "
-                    "rates (agent.critic.lr, agent.actor.lr)"
-                )
+        refuse_nonsense(metrics, learner.updates, self.checkpoint)
         means.add(metrics)
 
     def _look(self, learner: Any, judge: RepeatEnv, curve: Curve, interrupt: Interrupt) -> None:

@@ -1,10 +1,31 @@
 """Which errors are sentences for people, and which are bugs with a traceback."""
 
 import errno
+import math
+from collections.abc import Mapping
+from pathlib import Path
 
 
 class RunError(RuntimeError):
     """A run folder, stage or result that cannot be used; the message names it and the way out."""
+
+
+def refuse_nonsense(metrics: Mapping[str, float], updates: int, checkpoint: Path) -> None:
+    """Stop a training whose numbers are no numbers.
+
+    Args:
+        metrics: of its last update. updates: how many there were. checkpoint: the last good one.
+
+    Raises:
+        RunError: one of them is infinite or NaN.
+    """
+    for name, value in metrics.items():
+        if not math.isfinite(value):
+            raise RunError(
+                f"{name} became {value} after {updates:,} updates: training has diverged; the last "
+                f"good checkpoint is kept in {checkpoint}. Lower the learning rates "
+                "(agent.critic.lr, agent.actor.lr)"
+            )
 
 
 _ROOMS = ("handful", "handful_twin", "handful_config")

@@ -11,7 +11,7 @@ from handful.workflow.collect import succeeded
 from handful.workflow.console import Console
 from handful.workflow.curves import Curve, Means, last_wall_s, read_curve
 from handful.workflow.data.about import about
-from handful.workflow.errors import RunError
+from handful.workflow.errors import refuse_nonsense
 from handful.workflow.interrupt import Interrupt, Stopped
 from handful.workflow.outcomes import Outcome, rollout
 from handful.workflow.parts import LearnerLike, Parts, feed
@@ -211,13 +211,7 @@ class _Session:
     def _learn(self) -> None:
         self.interrupt.check()
         metrics = self.learner.update(lambda done, total, metrics: self.interrupt.check())
-        for name, value in metrics.items():
-            if not math.isfinite(value):
-                raise RunError(
-                    f"{name} became {value} after {self.learner.updates:,} updates: training has "
-                    f"diverged; the last good checkpoint is kept in {self.run_folder.checkpoint}. "
-                    "Lower the learning rates (agent.critic.lr, agent.actor.lr)"
-                )
+        refuse_nonsense(metrics, self.learner.updates, self.run_folder.checkpoint)
         self.window.add(metrics)
 
     def _show(self, bar: Progress) -> None:
