@@ -198,7 +198,8 @@ How a run is conducted
     workflow.dmc_simulators  dm_control and Gymnasium behind one small door
     workflow.dmc_env         action repeat, summed reward, stacked frames
     workflow.dmc_train       one run: act, remember, update, be looked at; goes on where it was
-    workflow.dmc_results     its evaluations as CSV and as a plot
+    workflow.dmc_results     its evaluations as CSV
+    workflow.dmc_plots       its curves as SVG: a name, a task, all tasks of a group
     workflow.dmc_published   published returns beside ours, and when they agree
     workflow.results         numbers with their uncertainty and their machine
     workflow.curves          the learning curve, as JSON lines and for TensorBoard

@@ -17,14 +17,14 @@ from typing import Any
 from handful.config import ConfigError
 from handful.workflow.console import Console
 from handful.workflow.dmc_env import RepeatEnv
-from handful.workflow.dmc_plan import Ask, Plan, resolve, simulator_of, tasks_of
-from handful.workflow.dmc_published import as_markdown, compare, published_lists
+from handful.workflow.dmc_plan import Ask, Plan, resolve, simulator_of, task_groups, tasks_of
+from handful.workflow.dmc_plots import write_plots
+from handful.workflow.dmc_published import as_grid, as_markdown, compare, published_lists
 from handful.workflow.dmc_results import (
     csv_path,
     facts_of,
     read_runs,
     refuse_other_physics,
-    write_plots,
     write_run,
 )
 from handful.workflow.dmc_train import DmcRun, Look
@@ -65,12 +65,16 @@ def _show(given: dict[str, Any], console: Console) -> dict[str, Any]:
     runs, published = read_runs(given["results"]), published_lists()
     numbers: dict[str, Any] = {"runs": [str(run.path) for run in runs]}
     if given["plot"]:
-        plots = write_plots(runs, published)
+        plots = write_plots(runs, published, given["results"])
         numbers["plots"] = [str(path) for path in plots]
         console.say("\n".join(numbers["plots"]) or f"{given['results']}: no results to plot yet")
     if given["table"]:
         cells = compare(published, runs)
         numbers["cells"] = [cell.to_dict() for cell in cells]
+        for tasks in task_groups().values():
+            for mark in sorted({known.env_steps for known in published}):
+                if grid := as_grid(published, runs, tasks, mark):
+                    console.say(f"{grid}\n")
         console.say(as_markdown(cells))
     return numbers
 

@@ -100,10 +100,14 @@ def dmc_options(command: F) -> F:
             "--keep-log", is_flag=True, help="Keep the log of all pictures of a complete run."
         ),
         click.option(
-            "--table", is_flag=True, help="Print published numbers beside ours; train nothing."
+            "--table",
+            is_flag=True,
+            help="Print published numbers beside ours: methods by tasks, then each verdict.",
         ),
         click.option(
-            "--plot", is_flag=True, help="Draw a curve.svg beside the CSVs; train nothing."
+            "--plot",
+            is_flag=True,
+            help="Draw the curves: beside the CSVs, and planet.svg of all six tasks.",
         ),
     ]
     for option in reversed([*options, device_option, overwrite_option]):

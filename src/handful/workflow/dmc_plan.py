@@ -99,9 +99,14 @@ def cameras_of(agent: AgentSettings) -> tuple[str, ...]:
     return (CAMERA,) if agent.cameras is None else agent.cameras
 
 
+def task_groups() -> dict[str, list[str]]:
+    """Words for several tasks at once, and the tasks they stand for."""
+    return load(BenchSettings, "bench/dmc").groups
+
+
 def tasks_of(text: str) -> list[str]:
     """The words of ``--task``, a group's name replaced by the tasks it stands for."""
-    groups = load(BenchSettings, "bench/dmc").groups
+    groups = task_groups()
     return [task for word in text.split(",") for task in groups.get(word.strip(), [word.strip()])]
 
 

@@ -19,12 +19,14 @@ from handful.workflow.dmc_plan import told_name
 class Published(Settings):
     """One list of ``config/bench/published.yaml``.
 
-    method, also: our profiles that stand beside it. tasks: mean and deviation over seeds.
+    method, also: our profiles that stand beside it. landmark: whether the picture of all tasks
+    shows it. tasks: mean and deviation over seeds.
     """
 
     name: str
     method: str
     also: tuple[str, ...] = ()
+    landmark: bool = False
     source: str
     seeds: int | None = Field(ge=1)
     env_steps: int = Field(ge=1)
@@ -134,6 +136,45 @@ def compare(published: Sequence[Published], runs: Sequence[Measured]) -> list[Ce
                     )
                 )
     return cells
+
+
+def as_grid(
+    published: Sequence[Published], runs: Sequence[Measured], tasks: Sequence[str], env_steps: int
+) -> str:
+    """Methods by tasks at one mark, as papers print it: published rows, then ours.
+
+    Ours are the names measured on more than half of ``tasks``, the most complete first; a mean
+    over the tasks is given of complete rows only. Empty when there is none of ours.
+    """
+    ours: dict[str, dict[str, list[float]]] = {}
+    for run in runs:
+        value = run.at(env_steps)
+        if run.head["task"] in tasks and value is not None:
+            of = ours.setdefault(told_name(run.head), {})
+            of.setdefault(run.head["task"], []).append(value)
+    ours = {name: of for name, of in ours.items() if 2 * len(of) > len(tasks)}
+    if not ours:
+        return ""
+    rows = [[f"{env_steps:,} env steps", *(t.replace("_", " ") for t in tasks), "mean"]]
+    rows.append(["---"] * len(rows[0]))
+    for known in published:
+        there = {task: cell for task, cell in known.tasks.items() if task in tasks}
+        if known.env_steps == env_steps and 2 * len(there) > len(tasks):
+            told = {task: _number(*cell, known.seeds) for task, cell in there.items()}
+            rows.append(_row(known.name, told, tasks, [mean for mean, _ in there.values()]))
+    for name, of in sorted(ours.items(), key=lambda item: (-len(item[1]), item[0])):
+        cells = {task: Cell("", "", task, env_steps, name, 0.0, None, None, tuple(values))
+                 for task, values in of.items()}  # fmt: skip
+        told = {task: _number(c.mean, c.sd, len(c.ours)) for task, c in cells.items()}
+        rows.append(_row(f"**{name}**", told, tasks, [statistics.fmean(v) for v in of.values()]))
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def _row(
+    name: str, told: dict[str, str], tasks: Sequence[str], means: Sequence[float]
+) -> list[str]:
+    mean = f"{statistics.fmean(means):.0f}" if len(means) == len(tasks) else ""
+    return [name, *(told.get(task, "") for task in tasks), mean]
 
 
 def as_markdown(cells: Sequence[Cell]) -> str:
