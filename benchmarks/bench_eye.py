@@ -61,7 +61,7 @@ class Eye(nn.Module):
         self.head = nn.Sequential(*layers, nn.Linear(256, 2))
 
     def forward(self, pictures: Pictures) -> Tensor:
-        """Convolutions in bfloat16, as on the CPU of ``docs/benchmarks.md``."""
+        """Convolutions in bfloat16, as on the CPU of ``docs/ablations.md``."""
         with torch.autocast("cpu", torch.bfloat16):
             features = self.tower(torch.from_numpy(pictures).permute(0, 3, 1, 2))
         place: Tensor = self.head(features.float())

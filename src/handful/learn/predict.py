@@ -1,7 +1,7 @@
 """What comes of this action? The eye is also taught to foresee the next latent and the reward.
 
 A latent says which transitions follow only if it holds what the action moves; a critic that sees
-few episodes has no such reason, and learns their pictures by heart (docs/benchmarks.md).
+few episodes need not look for that (what it brings, and what not: docs/ablations.md).
 """
 
 from typing import TYPE_CHECKING
