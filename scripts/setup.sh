@@ -164,6 +164,10 @@ install_benchmark() { # optional for everybody, and so for the tests
     say "installing requirements-dmc.txt"
     "$venv/bin/python" -m pip install --progress-bar off "${held[@]}" -r requirements-dmc.txt >>"$log" 2>&1 ||
         say "note: it cannot be installed here (.venv/setup.log says why); the tests of handful bench dmc will be skipped"
+    # Mesa, which draws its pictures without a GPU, comes with libgl1; the door to it does not.
+    "$python" -c 'import ctypes; ctypes.CDLL("libEGL.so.1")' 2>/dev/null ||
+        { command -v apt-get >/dev/null && may_install && apt_update && apt_install "a renderer for it" libegl1; } ||
+        say "note: no libegl1 here, as root: apt-get install libegl1; the test of its pictures will be skipped"
 }
 
 check_gpu() {

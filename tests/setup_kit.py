@@ -29,6 +29,7 @@ case "$*" in
     *version_info*) echo "${FAKE_VERSION:-3.11}" ;;
     --version) echo "Python ${FAKE_VERSION:-3.11}" ;;
     *libGL.so*) [ -z "$FAKE_NO_LIBGL" ] ;;
+    *libEGL.so*) [ -z "$FAKE_NO_LIBEGL" ] ;;
     *"-m venv"*)
         for folder; do :; done
         mkdir -p "$folder/bin" && cp "$0" "$folder/bin/python" && ln -s python "$folder/bin/python3"

@@ -119,6 +119,20 @@ def test_with_sudo_it_installs_what_is_missing(checkout: Checkout) -> None:
     assert "apt-get" in (checkout.folder / "asked").read_text()
 
 
+def test_developing_brings_a_renderer_or_goes_on_without(checkout: Checkout) -> None:
+    checkout.command("id", "echo 1000")
+    checkout.command("sudo", "exit 1")
+    checkout.command("apt-get", f'echo "$@" >>{checkout.apt}')
+    done = checkout.setup("dev", FAKE_NO_LIBEGL="1")
+    assert done.returncode == 0 and "as root: apt-get install libegl1" in done.stdout
+    assert not checkout.apt.exists()
+    checkout.command("id", "echo 0")
+    shutil.rmtree(checkout.folder / ".venv")
+    done = checkout.setup("dev", FAKE_NO_LIBEGL="1")
+    assert done.returncode == 0 and "no libegl1" not in done.stdout
+    assert "--no-install-recommends libegl1" in checkout.apt.read_text()
+
+
 def test_an_index_for_torch_is_used_for_torch_alone_and_remembered(checkout: Checkout) -> None:
     checkout.setup()
     checkout.take_notes()

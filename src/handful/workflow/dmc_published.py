@@ -163,9 +163,7 @@ def as_grid(
             told = {task: _number(*cell, known.seeds) for task, cell in there.items()}
             rows.append(_row(known.name, told, tasks, [mean for mean, _ in there.values()]))
     for name, of in sorted(ours.items(), key=lambda item: (-len(item[1]), item[0])):
-        cells = {task: Cell("", "", task, env_steps, name, 0.0, None, None, tuple(values))
-                 for task, values in of.items()}  # fmt: skip
-        told = {task: _number(c.mean, c.sd, len(c.ours)) for task, c in cells.items()}
+        told = {task: _seeds(values) for task, values in of.items()}
         rows.append(_row(f"**{name}**", told, tasks, [statistics.fmean(v) for v in of.values()]))
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
@@ -188,7 +186,7 @@ def as_markdown(cells: Sequence[Cell]) -> str:
                 cell.task,
                 _number(cell.published, cell.published_sd, cell.published_seeds),
                 cell.name,
-                _number(cell.mean, cell.sd, len(cell.ours)) if cell.ours else "not run",
+                _seeds(cell.ours) if cell.ours else "not run",
                 "" if cell.tolerance is None else f"{cell.tolerance:.0f}",
                 cell.verdict,
             ]
@@ -221,8 +219,12 @@ def _grouped(cells: Sequence[Cell]) -> dict[tuple[str, str], list[Cell]]:
     return groups
 
 
-def _number(mean: float | None, sd: float | None, seeds: int | None) -> str:
-    if mean is None:
-        return ""
+def _seeds(values: Sequence[float]) -> str:
+    """One mean a seed, as papers print them."""
+    sd = statistics.stdev(values) if len(values) > 1 else None
+    return _number(statistics.fmean(values), sd, len(values))
+
+
+def _number(mean: float, sd: float | None, seeds: int | None) -> str:
     spread = "" if sd is None else f" ± {sd:.0f}"
     return f"{mean:.0f}{spread}" + ("" if seeds is None else f" ({seeds})")
