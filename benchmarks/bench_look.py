@@ -17,7 +17,7 @@ from handful.learn.settings import AgentSettings
 from handful.workflow.dmc_env import RepeatEnv
 from handful.workflow.dmc_plan import Plan, simulator_of
 from handful.workflow.dmc_train import deterministic_returns
-from handful.workflow.errors import sentence
+from handful.workflow.errors import telling
 from handful.workflow.process import use_threads
 from handful.workflow.results import commit, machine, read_json, versions, write_json
 
@@ -74,9 +74,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
+    with telling():
         main()
-    except Exception as error:  # one that is written for people is told as a sentence
-        if (told := sentence(error)) is None:
-            raise
-        raise SystemExit(told) from None

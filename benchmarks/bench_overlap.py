@@ -18,7 +18,7 @@ import torch
 from handful.learn.learner import Learner
 from handful.workflow.dmc_env import RepeatEnv
 from handful.workflow.dmc_plan import Ask, resolve, simulator_of
-from handful.workflow.errors import sentence
+from handful.workflow.errors import telling
 from handful.workflow.process import use_threads
 from handful.workflow.results import commit, machine, versions, write_json
 
@@ -103,9 +103,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
+    with telling():
         main()
-    except Exception as error:  # one that is written for people is told as a sentence
-        if (told := sentence(error)) is None:
-            raise
-        raise SystemExit(told) from None

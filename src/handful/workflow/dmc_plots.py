@@ -10,7 +10,7 @@ from typing import Any
 
 from handful.workflow.charts import FAINT, INK, PALETTE, Series, line_chart
 from handful.workflow.dmc_plan import task_groups, told_name
-from handful.workflow.dmc_published import Published
+from handful.workflow.dmc_published import Published, by_name
 from handful.workflow.dmc_results import Run
 from handful.workflow.results import write_text
 
@@ -65,12 +65,7 @@ def plot_group(
 
     Names are those measured on more than half of ``tasks``; None when there is none.
     """
-    found: dict[str, dict[str, list[Run]]] = {}
-    for run in runs:
-        if run.points and run.head["task"] in tasks:
-            of = found.setdefault(told_name(run.head), {})
-            of.setdefault(run.head["task"], []).append(run)
-    ours = {name: of for name, of in found.items() if 2 * len(of) > len(tasks)}
+    ours = by_name([run for run in runs if run.points], tasks)
     if not ours:
         return None
     reach = max(run.points[-1][0] for of in ours.values() for seeds in of.values() for run in seeds)

@@ -8,7 +8,7 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from pydantic import Field
 
@@ -49,6 +49,9 @@ class Measured(Protocol):
     @property
     def head(self) -> dict[str, Any]: ...
     def at(self, env_steps: int) -> float | None: ...
+
+
+M = TypeVar("M", bound=Measured)
 
 
 @dataclass(frozen=True)
@@ -138,6 +141,15 @@ def compare(published: Sequence[Published], runs: Sequence[Measured]) -> list[Ce
     return cells
 
 
+def by_name(runs: Sequence[M], tasks: Sequence[str]) -> dict[str, dict[str, list[M]]]:
+    """Runs by name and task, of those names that there are on more than half of ``tasks``."""
+    found: dict[str, dict[str, list[M]]] = {}
+    for run in runs:
+        if run.head["task"] in tasks:
+            found.setdefault(told_name(run.head), {}).setdefault(run.head["task"], []).append(run)
+    return {name: of for name, of in found.items() if 2 * len(of) > len(tasks)}
+
+
 def as_grid(
     published: Sequence[Published], runs: Sequence[Measured], tasks: Sequence[str], env_steps: int
 ) -> str:
@@ -146,13 +158,11 @@ def as_grid(
     Ours are the names measured on more than half of ``tasks``, the most complete first; a mean
     over the tasks is given of complete rows only. Empty when there is none of ours.
     """
-    ours: dict[str, dict[str, list[float]]] = {}
-    for run in runs:
-        value = run.at(env_steps)
-        if run.head["task"] in tasks and value is not None:
-            of = ours.setdefault(told_name(run.head), {})
-            of.setdefault(run.head["task"], []).append(value)
-    ours = {name: of for name, of in ours.items() if 2 * len(of) > len(tasks)}
+    measured = by_name([run for run in runs if run.at(env_steps) is not None], tasks)
+    ours = {
+        name: {task: _at(seeds, env_steps) for task, seeds in of.items()}
+        for name, of in measured.items()
+    }
     if not ours:
         return ""
     rows = [[f"{env_steps:,} env steps", *(t.replace("_", " ") for t in tasks), "mean"]]
@@ -217,6 +227,10 @@ def _grouped(cells: Sequence[Cell]) -> dict[tuple[str, str], list[Cell]]:
         missing = {c.task: replace(c, ours=()) for c in cells if c.list == known}
         together += [cell for task, cell in missing.items() if task not in there]
     return groups
+
+
+def _at(runs: Sequence[Measured], env_steps: int) -> list[float]:
+    return [value for run in runs if (value := run.at(env_steps)) is not None]
 
 
 def _seeds(values: Sequence[float]) -> str:

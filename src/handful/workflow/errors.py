@@ -2,7 +2,8 @@
 
 import errno
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -29,6 +30,17 @@ def refuse_nonsense(metrics: Mapping[str, float], updates: int, checkpoint: Path
 
 
 _ROOMS = ("handful", "handful_twin", "handful_config")
+
+
+@contextmanager
+def telling() -> Iterator[None]:
+    """Around the main function of a script: an expected error ends it with its one line."""
+    try:
+        yield
+    except Exception as error:
+        if (told := sentence(error)) is None:
+            raise
+        raise SystemExit(told) from None
 
 
 def sentence(error: BaseException) -> str | None:
